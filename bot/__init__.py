@@ -1,0 +1,1 @@
+"""Where it speaks: one async process for Discord, Telegram and the terminal."""

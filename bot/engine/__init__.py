@@ -1,0 +1,1 @@
+"""Reply engines behind one contract, and the checkpoints they load."""

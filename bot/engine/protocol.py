@@ -1,0 +1,87 @@
+"""The contract of every reply engine: `generate` and `score`.
+
+Cancelling the awaiting task stops the work within one decoding step. An engine whose queue is full
+raises Busy at once; it never waits behind a queue without a bound.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from persona.characters import Persona
+from persona.dialogue import Scene
+
+FinishReason = Literal["stop", "length", "deadline"]
+
+
+class EngineError(RuntimeError):
+    """The engine cannot answer; the message is a sentence for the person running the bot."""
+
+
+class Busy(EngineError):
+    """The queue is full: nothing was started, and asking again later may work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. A temperature of 0 is greedy."""
+
+    temperature: float = 0.8
+    top_p: float = 0.9
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """What to say next in `conversation`, as `persona`.
+
+    `longest` bounds a reply in tokens, end of turn included. `seed` repeats a reply exactly on the
+    same machine, versions and precision. `deadline` is a moment of `time.monotonic()`.
+    """
+
+    conversation: Scene
+    persona: Persona
+    n: int = 1
+    sampling: Sampling = field(default_factory=Sampling)
+    longest: int = 60
+    seed: int | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reply: its text without any tag, its log-probability in nats over `tokens` tokens.
+
+    `finish_reason` is "stop" at the end-of-turn token, "length" at `longest`, "deadline" where
+    time ran out; the last two leave the text as far as it came.
+    """
+
+    text: str
+    logprob: float
+    tokens: int
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """How likely each of `replies` is as what `persona` says next in `conversation`."""
+
+    conversation: Scene
+    persona: Persona
+    replies: tuple[str, ...]
+    deadline: float | None = None
+
+
+class ReplyEngine(Protocol):
+    """What the bot and the evaluation ask of a model."""
+
+    async def generate(self, request: GenerateRequest) -> list[Candidate]:
+        """Return `request.n` candidates; raises Busy or EngineError."""
+        ...
+
+    async def score(self, request: ScoreRequest) -> list[float]:
+        """Return, reply by reply, the natural log-probability of its tokens and its end of turn."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give up what is in hand and free the model."""
+        ...

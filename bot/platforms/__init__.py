@@ -1,0 +1,1 @@
+"""Translation between each platform and `bot.replier`; no decisions are made here."""

@@ -1,0 +1,1 @@
+"""How it learned to speak: offline fine-tuning on transcripts."""
