@@ -162,4 +162,3 @@ class Screenplay:
 
     def _after(self) -> list[int]:
         return self.tokenizer.encode(self.format.after) if self.format.after else []
-
