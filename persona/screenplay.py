@@ -1,7 +1,7 @@
-"""THE format: turns become token ids, with a mask of what is learned. Training and bot share it.
+r"""THE format: turns become token ids, with a mask of what is learned. Training and bot share it.
 
 Every turn carries its speaker's name. Bases with ChatML's control tokens get
-`<|im_start|>{name}\\n{text}<|im_end|>\\n`, all others (DialoGPT first of all) the EOS-joined
+`<|im_start|>{name}\n{text}<|im_end|>\n`, all others (DialoGPT first of all) the EOS-joined
 `{name}: {text}<|endoftext|>`. What is learned is decided by position, never by comparing ids with
 pad or EOS: the text of the taught characters' turns and the end-of-turn token behind it.
 """
@@ -33,6 +33,10 @@ class TextTokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Tokenize plain text, adding nothing in front of or behind it."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of `ids` without any control token."""
         ...
 
 

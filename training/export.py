@@ -24,11 +24,11 @@ class Exporter:
     screenplay: Screenplay
     card: Card
 
-    def write(self, model: Any, folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> None:
+    def write(self, model: Any, folder: Path, training: Mapping[str, Any], measures: Mapping[str, Any]) -> None:
         """Write `model` (a peft model, or a whole one) into the new `folder`.
 
-        `facts` are the card's "training" and "measures". Adapters are stored in bf16, which halves
-        them and costs nothing that can be measured.
+        `training` and `measures` go into the card. Adapters are stored in bf16, which halves them
+        and costs nothing that can be measured.
         """
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -43,7 +43,8 @@ class Exporter:
         template = self.screenplay.format.chat_template(self.card.characters[0].name, tokenizer.eos)
         tokenizer.wrapped.chat_template = template
         tokenizer.wrapped.save_pretrained(folder)
-        replace(self.card, **facts).write(folder)
+        training = {**self.card.training, **training}
+        replace(self.card, training=training, measures=measures).write(folder)
 
 
 def _shrink(file: Path) -> None:

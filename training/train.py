@@ -15,7 +15,7 @@ import transformers
 from transformers import TrainingArguments
 
 from bot.engine.bases import Base, BaseError, find_base
-from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay
+from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay, quiet_peft
 from bot.engine.precision import Precision, choose_precision
 from persona.card import Card
 from persona.characters import Persona, PersonaError, find_persona, friends, read_personas
@@ -96,7 +96,7 @@ def _train(options: Options, tell: Callable[[str], None], show: Callable[[dict[s
     corpus = load_corpus(options.corpus, options.cache)
     personas = choose_personas(options.persona, corpus)
     split = split_by_episode(corpus.scenes)
-    base = find_base(options.base, options.cache)
+    base = find_base(options.base, options.cache, tell)
     folder = RunFolder(options.out)
     folder.begin(options.asked(corpus, base), resume=options.resume)
     folder.restore_model()
@@ -148,7 +148,8 @@ def prepare_model(model: Any, options: Options) -> Any:
         fan_in_fan_out=conv1d,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    with quiet_peft():
+        return get_peft_model(model, config)
 
 
 class _Run:
@@ -184,7 +185,7 @@ class _Run:
                 folder,
                 budget,
                 self._autocast(),
-                lambda: self._keep_best(model),
+                lambda: self._keep_best(model, budget.total()),
                 self.show,
                 interrupted.is_set,
             )
@@ -262,17 +263,20 @@ class _Run:
     def _autocast(self) -> torch.dtype | None:
         return None if self.precision.dtype is torch.float32 else self.precision.dtype
 
-    def _keep_best(self, model: LearnedLoss) -> None:
+    def _keep_best(self, model: LearnedLoss, minutes: float) -> None:
         made, progress = self.folder.path / ".model-new", self.progress
-        facts = {
-            "training": self.exporter.card.training | {"tokens": progress.tokens, "learned_tokens": progress.learned},
-            "measures": {
-                "validation_bits_per_byte": round(progress.best, 4),
-                "untouched_base_bits_per_byte": round(progress.untouched, 4),
-                "windows": progress.sample,
-            },
+        training = {
+            "tokens": progress.tokens,
+            "learned_tokens": progress.learned,
+            "steps": progress.best_step,
+            "minutes": round(minutes, 1),
         }
-        self.exporter.write(model.model, made, facts)
+        measures = {
+            "validation_bits_per_byte": round(progress.best, 4),
+            "untouched_base_bits_per_byte": round(progress.untouched, 4),
+            "validation_windows": progress.sample,
+        }
+        self.exporter.write(model.model, made, training, measures)
         self.folder.replace_model(made)
 
     def _say_goodbye(self, interrupted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
@@ -37,10 +38,11 @@ class PersonaTrainer(Trainer):
         """Return the stream as it is: batching, order and place are its own."""
         return DataLoader(self.stream, batch_size=None)
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """Return a schedule that follows the budget."""
+        chosen: Any = optimizer or self.optimizer
         if self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.budget.learning_rate)
+            self.lr_scheduler = LambdaLR(chosen, self.budget.learning_rate)
         return self.lr_scheduler
 
     def compute_loss(

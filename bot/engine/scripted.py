@@ -1,0 +1,120 @@
+"""An engine that says what it was told to say and records what it was asked: for tests and dry runs."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+from zlib import crc32
+
+from bot.engine.protocol import Busy, Candidate, EngineError, FinishReason, GenerateRequest, ScoreRequest
+from persona.characters import Persona
+from persona.dialogue import Scene
+
+Line = str | Exception | Callable[[GenerateRequest], str]
+Gate = Callable[[GenerateRequest], Awaitable[None]]
+_T = TypeVar("_T")
+
+
+class ScriptedEngine:
+    """Keeps the contract of `bot.engine.protocol.ReplyEngine`, one token a word, without a model.
+
+    Every candidate takes the next line of the script, which starts over at its end, whatever the
+    seed; an exception is raised and a function is called with the request. `gate` is awaited
+    before anything is said, `step` is the seconds a word takes. `asked` and `scored` hold the
+    requests in the order they were let in.
+    """
+
+    def __init__(
+        self, replies: Iterable[Line], *, gate: Gate | None = None, step: float = 0.0, queue_size: int = 32
+    ) -> None:
+        """Raise ValueError on an empty script."""
+        self._script = tuple(replies)
+        if not self._script:
+            raise ValueError("a script needs at least one line")
+        self._gate = gate
+        self._step = step
+        self._queue_size = queue_size
+        self._said = 0
+        self._in_hand: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self.asked: list[GenerateRequest] = []
+        self.scored: list[ScoreRequest] = []
+
+    async def generate(self, request: GenerateRequest) -> list[Candidate]:
+        """Return `request.n` candidates from the script; raises Busy, EngineError or what the script says."""
+        self._let_in()
+        self.asked.append(request)
+        lines = [self._script[(self._said + i) % len(self._script)] for i in range(request.n)]
+        self._said += request.n
+        return await self._in_own_task(self._speak(request, lines))
+
+    async def score(self, request: ScoreRequest) -> list[float]:
+        """Return a log-probability for each reply: arbitrary, but always the same; raises Busy or EngineError."""
+        self._let_in()
+        self.scored.append(request)
+        return [_logprob(request.conversation, request.persona, reply.split(), ended=True) for reply in request.replies]
+
+    async def aclose(self) -> None:
+        """Give up what is in hand: whoever waits for it gets an EngineError."""
+        self._closed = True
+        for task in self._in_hand:
+            task.cancel()
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
+
+    def _let_in(self) -> None:
+        if self._closed:
+            raise EngineError("the engine is closed")
+        if len(self._in_hand) >= self._queue_size:
+            raise Busy("too many replies are in hand")
+
+    async def _in_own_task(self, work: Coroutine[Any, Any, _T]) -> _T:
+        task = asyncio.create_task(work)
+        self._in_hand.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current and current.cancelling():
+                raise
+            raise EngineError("the engine was closed before it could answer") from None
+        finally:
+            self._in_hand.discard(task)
+
+    async def _speak(self, request: GenerateRequest, lines: list[Line]) -> list[Candidate]:
+        try:
+            async with asyncio.timeout(_seconds_left(request)):
+                if self._gate:
+                    await self._gate(request)
+        except TimeoutError:
+            return [_candidate(request, [], "deadline") for _ in lines]
+        return [await self._say(request, line) for line in lines]
+
+    async def _say(self, request: GenerateRequest, line: Line) -> Candidate:
+        if isinstance(line, Exception):
+            raise line
+        words = (line if isinstance(line, str) else line(request)).split()
+        said: list[str] = []
+        for word in words[: request.longest]:
+            left = _seconds_left(request)
+            if left is not None and left <= 0:
+                return _candidate(request, said, "deadline")
+            await asyncio.sleep(self._step)
+            said.append(word)
+        return _candidate(request, said, "stop" if len(words) < request.longest else "length")
+
+
+def _seconds_left(request: GenerateRequest) -> float | None:
+    return None if request.deadline is None else request.deadline - time.monotonic()
+
+
+def _candidate(request: GenerateRequest, words: list[str], reason: FinishReason) -> Candidate:
+    ended = reason == "stop"
+    logprob = _logprob(request.conversation, request.persona, words, ended=ended)
+    return Candidate(" ".join(words), logprob, len(words) + ended, reason)
+
+
+def _logprob(conversation: Scene, persona: Persona, words: list[str], *, ended: bool) -> float:
+    """Draw each token from a vocabulary whose size depends on everything given."""
+    told = repr((conversation.turns, persona.id, words))
+    return -(len(words) + ended) * math.log(2 + crc32(told.encode("utf-8", "surrogatepass")) % 1000)
