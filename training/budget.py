@@ -13,15 +13,15 @@ class Budget:
     """`minutes` may be spent, from `started` (of `time.monotonic()`) to the last byte saved.
 
     `spent_before` are the minutes of earlier starts: they count for the schedule, so that a
-    resumed run decays where an uninterrupted one would.
+    resumed run decays where an uninterrupted one would. `step` is the number of steps done.
     """
 
     minutes: float
     started: float
     spent_before: float = 0.0
     max_steps: int | None = None
+    step: int = 0
     step_seconds: float = field(default=0.0, init=False)
-    step: int = field(default=0, init=False)
     _step_began: float = field(default=0.0, init=False)
     _needed: dict[str, float] = field(default_factory=dict, init=False)
 

@@ -24,7 +24,7 @@ from bot.engine.precision import choose_precision
 from persona.card import Card, CardError, read_card
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.measures import LearnedLoss, Sums, bootstrap_ratio, by_episode, read_window, total
-from training.samples import Sampler, Window
+from training.samples import Sampler, Window, window_of
 from training.split import split_by_episode
 
 
@@ -81,11 +81,16 @@ def _evaluate(question: Question, step: Step) -> Answer:
     base = find_base(card.base.name, question.cache)
     if card.kind == "adapter" and base.card.sha256 != card.base.sha256:
         raise CheckpointError(f"the adapter in {folder} belongs to another base than the one here")
-    sampler = Sampler(load_screenplay(base.folder, card.format), {one.name for one in card.characters})
+    untouched = load_base_model(base, torch.float32)
+    sampler = Sampler(
+        load_screenplay(base.folder, card.format),
+        {one.name for one in card.characters},
+        window=window_of(untouched.config),
+    )
     windows = _held_out(corpus, card, question.split, sampler)
     device = choose_device(question.device)
     reading = _Reading(windows, device, _autocast(device, question.cache), step)
-    theirs = by_episode(reading.read(load_base_model(base, torch.float32), 0))
+    theirs = by_episode(reading.read(untouched, 0))
     ours = by_episode(reading.read(_taught(card, folder, base.folder), len(windows)))
     low, high = bootstrap_ratio(ours, theirs)
     mine, others = total(ours.values()), total(theirs.values())

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
@@ -40,6 +41,11 @@ class Window:
 
 
 Batch = list[Window]
+
+
+def window_of(config: Any) -> int:
+    """Return the longest window in tokens: ours, or what a base of this config can read if less."""
+    return min(WINDOW, int(getattr(config, "max_position_embeddings", WINDOW)))
 
 
 class Sampler:

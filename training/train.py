@@ -27,7 +27,7 @@ from training.export import Exporter
 from training.measures import LearnedLoss
 from training.picture import draw_losses
 from training.runfolder import RunError, RunFolder, step_of
-from training.samples import WINDOW, Sampler, Window
+from training.samples import Sampler, Window, window_of
 from training.split import Split, split_by_episode
 from training.stream import BatchStream, Diet
 from training.trainer import PROGRESS, PersonaTrainer
@@ -107,7 +107,9 @@ def _train(options: Options, tell: Callable[[str], None], show: Callable[[dict[s
     model = prepare_model(load_base_model(base, torch.float32), options)
     exporter = Exporter(base, screenplay, _card(options, base, screenplay, (corpus, split, personas)))
     run = _Run(options, folder, (precision, device), exporter, (tell, show))
-    return run.go(LearnedLoss(model), split, Sampler(screenplay, {one.name for one in personas}, window=_window(model)))
+    return run.go(
+        LearnedLoss(model), split, Sampler(screenplay, {one.name for one in personas}, window=window_of(model.config))
+    )
 
 
 def choose_personas(wanted: str, corpus: Corpus) -> tuple[Persona, ...]:
@@ -196,6 +198,14 @@ class _Run:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             if not interrupted.is_set():
                 conductor.finish(trainer.state.global_step)
+        out_of_time = budget.is_over() and not interrupted.is_set()
+        folder.log(
+            {
+                "kind": "end",
+                "step": trainer.state.global_step,
+                "left": 0 if out_of_time else budget.minutes - budget.spent(),
+            }
+        )
         draw_losses(folder.metrics(), folder.picture)
         self._say_goodbye(interrupted.is_set())
         return folder.model
@@ -208,14 +218,19 @@ class _Run:
             self.progress = Progress(**json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8")))
             step = step_of(checkpoint)
         if options.resume:
-            until = [record["until"] for record in folder.metrics() if record["kind"] == "start"]
+            turns = [record for record in folder.metrics() if record["kind"] in ("start", "end")]
             spent = folder.forget_after(step)
-            left = until[-1] - spent if until else DEFAULT_MINUTES
+            if turns:
+                left = turns[-1]["until"] - spent if turns[-1]["kind"] == "start" else turns[-1]["left"]
         minutes = left if options.minutes is None else options.minutes
         if minutes <= 0:
             raise RunError(f"the minutes of this run are spent; the best is in {folder.model}, --max-minutes adds more")
+        if options.max_steps and step >= options.max_steps:
+            raise RunError(
+                f"the {step} steps of this run are done; the best is in {folder.model}, --max-steps adds more"
+            )
         folder.log({"kind": "start", "step": step, "minutes": spent, "until": spent + minutes})
-        return Budget(minutes, options.started, spent, options.max_steps)
+        return Budget(minutes, options.started, spent, options.max_steps, step)
 
     def _resume_or_begin(self, checkpoint: Path | None) -> None:
         if checkpoint:
@@ -303,11 +318,6 @@ def _card(
         split=split.to_card(),
         training=options.asked(corpus, base) | {"torch": torch.__version__, "transformers": transformers.__version__},
     )
-
-
-def _window(model: Any) -> int:
-    """Return the longest window in tokens: ours, or what the base can read where that is less."""
-    return min(WINDOW, int(getattr(model.config, "max_position_embeddings", WINDOW)))
 
 
 def _shuffled(windows: list[Window], seed: int) -> list[Window]:

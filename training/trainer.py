@@ -35,8 +35,12 @@ class PersonaTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return the stream as it is: batching, order and place are its own."""
-        return DataLoader(self.stream, batch_size=None)
+        """Return the stream as it is: batching, order and place are its own.
+
+        Without a generator of its own the loader would draw from the global one at every start,
+        and a resumed run's dropout would differ.
+        """
+        return DataLoader(self.stream, batch_size=None, generator=torch.Generator())
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """Return a schedule that follows the budget."""

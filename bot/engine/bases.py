@@ -10,6 +10,7 @@ import json
 import pickle
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -143,7 +144,9 @@ def _from_folder(folder: Path, name: str, cache: Path) -> Base:
 
 def _convert(folder: Path, target: Path) -> None:
     try:
-        weights = torch.load(folder / PICKLED, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch remarks on foreign pickle protocols; we read or refuse them
+            warnings.simplefilter("ignore")
+            weights = torch.load(folder / PICKLED, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise BaseError(
             f"{folder / PICKLED} was refused: it holds something other than plain weights, or it is damaged"

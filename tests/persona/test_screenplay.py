@@ -88,7 +88,9 @@ def test_typed_text_never_becomes_a_control_token(screenplay: Screenplay, text: 
     assert "after" in decoded
 
 
-@pytest.mark.parametrize("name", ["Joey Tribbiani", "joey_tribbiani", "  JOEY ", "Ｊｏｅｙ", "Ross\u200b", "", "🙂", ": :"])
+@pytest.mark.parametrize(
+    "name", ["Joey Tribbiani", "joey_tribbiani", "  JOEY ", "Ｊｏｅｙ", "Ross\u200b", "", "🙂", ": :"]
+)
 def test_nobody_speaks_as_a_character(name: str) -> None:
     assert guest_name(name, friends()) == "Guest"
 
