@@ -1,5 +1,6 @@
 """What is said next: sampling and the guard joined, so that what is measured is what is served."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from persona.dialogue import Scene
 from persona.guard import refusal
 
 _SEED_STRIDE = 1 << 32  # the seeds of further attempts never meet those of the replies to come
+_SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*(?=\s|$)""")
 
 
 class Chooser:
@@ -40,7 +42,8 @@ class Chooser:
     ) -> Candidate | None:
         """Return what to say next, on one line; None where nothing that came may be said.
 
-        `deadline` is a moment of `time.monotonic()`. Raises Busy or EngineError.
+        A reply that was cut off ends with its last whole sentence, if it has one. `deadline` is a
+        moment of `time.monotonic()`. Raises Busy or EngineError.
         """
         others = [one for one in self._personas if one.id != persona.id]
         request = GenerateRequest(conversation, persona, 1, self._sampling, self._longest, seed, deadline)
@@ -48,7 +51,7 @@ class Chooser:
             again = None if seed is None else seed + attempt * _SEED_STRIDE
             for candidate in await self._engine.generate(replace(request, seed=again)):
                 if refusal(candidate.text, conversation, persona, others, self._offensive) is None:
-                    return replace(candidate, text=" ".join(candidate.text.split()))
+                    return replace(candidate, text=_whole(candidate))
             if deadline is not None and time.monotonic() >= deadline:
                 break
         return None
@@ -56,3 +59,9 @@ class Chooser:
     async def aclose(self) -> None:
         """Close the engine."""
         await self._engine.aclose()
+
+
+def _whole(candidate: Candidate) -> str:
+    text = " ".join(candidate.text.split())
+    sentences = list(_SENTENCE_END.finditer(text)) if candidate.finish_reason != "stop" else []
+    return text[: sentences[-1].end()] if sentences else text

@@ -3,17 +3,16 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
 from zlib import crc32
 
 from bot.engine.protocol import Busy, Candidate, EngineError, FinishReason, GenerateRequest, ScoreRequest
+from bot.inhand import GivenUpError, InHand
 from persona.characters import Persona
 from persona.dialogue import Scene
 
 Line = str | Exception | Callable[[GenerateRequest], str]
 Gate = Callable[[GenerateRequest], Awaitable[None]]
-_T = TypeVar("_T")
 
 
 class ScriptedEngine:
@@ -36,7 +35,7 @@ class ScriptedEngine:
         self._step = step
         self._queue_size = queue_size
         self._said = 0
-        self._in_hand: set[asyncio.Task[Any]] = set()
+        self._in_hand = InHand()
         self._closed = False
         self.asked: list[GenerateRequest] = []
         self.scored: list[ScoreRequest] = []
@@ -47,39 +46,29 @@ class ScriptedEngine:
         self.asked.append(request)
         lines = [self._script[(self._said + i) % len(self._script)] for i in range(request.n)]
         self._said += request.n
-        return await self._in_own_task(self._speak(request, lines))
+        try:
+            return await self._in_hand.do(self._speak(request, lines))
+        except GivenUpError:
+            raise EngineError("the engine was closed before it could answer") from None
 
     async def score(self, request: ScoreRequest) -> list[float]:
         """Return a log-probability for each reply: arbitrary, but always the same; raises Busy or EngineError."""
         self._let_in()
+        if request.deadline is not None and request.deadline <= time.monotonic():
+            raise EngineError("there was no time left to score the replies")
         self.scored.append(request)
         return [_logprob(request.conversation, request.persona, reply.split(), ended=True) for reply in request.replies]
 
     async def aclose(self) -> None:
         """Give up what is in hand: whoever waits for it gets an EngineError."""
         self._closed = True
-        for task in self._in_hand:
-            task.cancel()
-        await asyncio.gather(*self._in_hand, return_exceptions=True)
+        await self._in_hand.finish()
 
     def _let_in(self) -> None:
         if self._closed:
             raise EngineError("the engine is closed")
         if len(self._in_hand) >= self._queue_size:
             raise Busy("too many replies are in hand")
-
-    async def _in_own_task(self, work: Coroutine[Any, Any, _T]) -> _T:
-        task = asyncio.create_task(work)
-        self._in_hand.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current and current.cancelling():
-                raise
-            raise EngineError("the engine was closed before it could answer") from None
-        finally:
-            self._in_hand.discard(task)
 
     async def _speak(self, request: GenerateRequest, lines: list[Line]) -> list[Candidate]:
         try:

@@ -1,0 +1,240 @@
+"""Conversations in Redis: the only module that knows it.
+
+Keys, every part escaped so that a ":" in an id cannot make two conversations one:
+
+    echochamber:v1:{platform}:{bot id}:conversations           sorted set of {chat}:{thread} by expiry
+    echochamber:v1:{platform}:{bot id}:{chat}:{thread}:
+        history:{persona}     list of turns as JSON, oldest first
+        personas              set of the personas that have a history here
+        persona               id of the chosen one
+        seen:{message id}     who saw this message first
+
+Everything expires. Every change of more than one key is one script or transaction, and each can be
+sent again after a lost connection without happening twice.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from urllib.parse import quote, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import AuthenticationError, RedisError
+
+from bot.conversation import Address, HistoryError, StoredTurn, without_author
+
+__all__ = ["History", "HistoryError", "StoredTurn"]
+
+ROOT = "echochamber:v1"
+LONGEST_HISTORY = 200  # turns; far more than fits a prompt
+SEEN_SECONDS = 48 * 3600  # Telegram delivers an update again for 24 hours
+PATIENCE = 10.0  # seconds for one command, its retries included
+
+_APPEND = """
+for i = 6, #ARGV do
+  if not redis.call('LPOS', KEYS[1], ARGV[i]) then redis.call('RPUSH', KEYS[1], ARGV[i]) end
+end
+redis.call('LTRIM', KEYS[1], -tonumber(ARGV[4]), -1)
+redis.call('SADD', KEYS[2], ARGV[3])
+redis.call('ZADD', KEYS[4], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[5])
+for i = 1, 4 do redis.call('EXPIREAT', KEYS[i], ARGV[1]) end
+"""
+_FIRST_TIME = """
+local first = redis.call('GET', KEYS[1])
+if not first then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+return (not first or first == ARGV[1]) and 1 or 0
+"""
+_RESET = """
+for _, persona in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('DEL', ARGV[1] .. persona) end
+redis.call('DEL', KEYS[1])
+"""
+_MIGRATE = """
+for _, old in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if string.sub(old, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then
+    local new = ARGV[3] .. string.sub(old, #ARGV[2] + 1)
+    local from, to = ARGV[1] .. old .. ':', ARGV[1] .. new .. ':'
+    redis.call('ZADD', KEYS[1], math.max(redis.call('ZSCORE', KEYS[1], old),
+      redis.call('ZSCORE', KEYS[1], new) or 0), new)
+    redis.call('ZREM', KEYS[1], old)
+    local expiry = redis.call('ZSCORE', KEYS[1], new)
+    for _, persona in ipairs(redis.call('SMEMBERS', from .. 'personas')) do
+      local key = to .. 'history:' .. persona
+      local turns = redis.call('LRANGE', from .. 'history:' .. persona, 0, -1)
+      for i = #turns, 1, -1 do redis.call('LPUSH', key, turns[i]) end
+      redis.call('LTRIM', key, -tonumber(ARGV[4]), -1)
+      redis.call('EXPIREAT', key, expiry)
+      redis.call('SADD', to .. 'personas', persona)
+      redis.call('DEL', from .. 'history:' .. persona)
+    end
+    redis.call('EXPIREAT', to .. 'personas', expiry)
+    if redis.call('EXISTS', from .. 'persona') == 1 then redis.call('RENAMENX', from .. 'persona', to .. 'persona') end
+    redis.call('EXPIREAT', to .. 'persona', expiry)
+    redis.call('DEL', from .. 'personas', from .. 'persona')
+  end
+end
+"""
+
+
+class History:
+    """Keeps `bot.conversation.ConversationHistory` in Redis."""
+
+    def __init__(self, client: Redis, *, days: int = 30) -> None:
+        self._client = client
+        self._seconds = days * 24 * 3600
+        self._append = client.register_script(_APPEND)
+        self._first_time = client.register_script(_FIRST_TIME)
+        self._reset = client.register_script(_RESET)
+        self._migrate = client.register_script(_MIGRATE)
+
+    @classmethod
+    async def connect(cls, url: str, *, days: int = 30) -> "History":
+        """Connect to redis://, rediss:// or unix://; raises HistoryError, which never holds the password."""
+        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+        try:
+            client = Redis.from_url(url, decode_responses=True, retry=retry, socket_timeout=5, socket_connect_timeout=3)
+        except ValueError:
+            raise HistoryError(
+                "The Redis address isn't one: it looks like redis://host:6379/0, rediss://... or unix:///path."
+            ) from None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await client.ping()
+        except (RedisError, OSError) as error:
+            await client.aclose()
+            # redis-py wraps what the server says to the greeting in a ConnectionError
+            login = isinstance(error.__cause__ or error, AuthenticationError)
+            raise HistoryError(
+                f"Redis at {_shown(url)} {'refuses the login' if login else 'cannot be reached'}."
+            ) from None
+        return cls(client, days=days)
+
+    async def recent(self, address: Address, persona_id: str, limit: int) -> list[StoredTurn]:
+        """Return the last `limit` turns, oldest first; what isn't a turn is left out."""
+        if limit < 1:
+            return []
+        async with _reaching():
+            raw = await self._client.lrange(_key(address, "history", persona_id), -limit, -1)
+        return [turn for turn in map(_parsed, cast("list[str]", raw)) if turn]
+
+    async def append(self, address: Address, persona_id: str, *turns: StoredTurn) -> None:
+        """Add turns and renew the conversation's time to live."""
+        index = _index(address.platform, address.bot_id)
+        keys = [_key(address, "history", persona_id), _key(address, "personas"), _key(address, "persona"), index]
+        raw = [json.dumps(turn.to_mapping()) for turn in turns]
+        now = int(time.time())
+        expiry = now + self._seconds
+        async with _reaching():
+            await self._append(keys, [expiry, _member(address), _escaped(persona_id), LONGEST_HISTORY, now, *raw])
+
+    async def first_time(self, address: Address, message_id: str) -> bool:
+        """Say whether nobody has seen this message before, and remember it."""
+        # The token tells our own command, sent again after a lost connection, from another process's.
+        async with _reaching():
+            return bool(
+                await self._first_time([_key(address, "seen", message_id)], [secrets.token_hex(8), SEEN_SECONDS])
+            )
+
+    async def persona(self, address: Address) -> str | None:
+        """Return the id of the chosen persona."""
+        async with _reaching():
+            return cast("str | None", await self._client.get(_key(address, "persona")))
+
+    async def choose(self, address: Address, persona_id: str) -> None:
+        """Choose the persona; the choice lives as long as the history."""
+        index, expiry = _index(address.platform, address.bot_id), int(time.time()) + self._seconds
+        async with _reaching(), self._client.pipeline(transaction=True) as changes:
+            changes.set(_key(address, "persona"), persona_id, exat=expiry)
+            changes.zadd(index, {_member(address): expiry})
+            changes.expireat(index, expiry)
+            await changes.execute()
+
+    async def reset(self, address: Address) -> None:
+        """Drop all personas' histories of this conversation."""
+        async with _reaching():
+            await self._reset([_key(address, "personas")], [_key(address, "history", "")])
+
+    async def forget(self, platform: str, bot_id: str, author_id: str) -> int:
+        """Drop the author's turns and the answers to them in every conversation; return how many went."""
+        async with _reaching():
+            members = await self._client.zrange(_index(platform, bot_id), 0, -1)
+        gone = 0
+        for member in cast("list[str]", members):
+            chat, thread = map(unquote, member.split(":"))
+            gone += await self._forget_in(Address(platform, bot_id, chat, thread), author_id)
+        return gone
+
+    async def _forget_in(self, address: Address, author_id: str) -> int:
+        async with _reaching():
+            personas = await cast("Awaitable[set[str]]", self._client.smembers(_key(address, "personas")))
+        gone = 0
+        for persona_id in map(unquote, personas):
+            key = _key(address, "history", persona_id)
+            async with _reaching(), self._client.pipeline(transaction=True) as changes:
+                raw = cast("list[str]", await self._client.lrange(key, 0, -1))
+                going = without_author([_parsed(one) for one in raw], author_id)
+                # Removed by value and not rewritten: what is appended meanwhile stays.
+                for one, goes in zip(raw, going, strict=True):
+                    if goes:
+                        changes.lrem(key, 0, one)
+                gone += sum(cast("list[int]", await changes.execute()))
+        return gone
+
+    async def migrate(self, old: Address, new: Address) -> None:
+        """Move all threads of a chat to another chat id, in front of what the new one already has."""
+        if old.chat == new.chat:
+            return
+        index = _index(old.platform, old.bot_id)
+        root = index.removesuffix("conversations")
+        async with _reaching():
+            await self._migrate([index], [root, _escaped(old.chat), _escaped(new.chat), LONGEST_HISTORY])
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+@asynccontextmanager
+async def _reaching() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except (RedisError, OSError) as error:
+        raise HistoryError("I can't reach my memory right now. Try again in a moment.") from error
+
+
+def _escaped(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _member(address: Address) -> str:
+    return f"{_escaped(address.chat)}:{_escaped(address.thread)}"
+
+
+def _index(platform: str, bot_id: str) -> str:
+    return f"{ROOT}:{_escaped(platform)}:{_escaped(bot_id)}:conversations"
+
+
+def _key(address: Address, *parts: str) -> str:
+    owner = f"{ROOT}:{_escaped(address.platform)}:{_escaped(address.bot_id)}"
+    return ":".join((owner, _member(address), *map(_escaped, parts)))
+
+
+def _parsed(raw: str) -> StoredTurn | None:
+    try:
+        fields: Any = json.loads(raw)
+    except ValueError:
+        return None
+    return StoredTurn.from_mapping(fields) if isinstance(fields, dict) else None
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{host}{parts.path}"

@@ -1,0 +1,202 @@
+"""Redis itself: keys, expiry, fields of other versions, faults. The contract is in test_conversation."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.conversation import Address, StoredTurn
+from bot.history import History, HistoryError
+from bot.valkey import LocalValkey, local_valkey
+from tests.bot.processes import talker
+
+A = Address("telegram", "1", "-100", "5")
+KEY = "echochamber:v1:telegram:1:-100:5"
+TURN = StoredTurn("user", "7", "Sam", "Hi", "11", "2026-01-02T03:04:05+00:00", "joey")
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(valkey_url, decode_responses=True)
+    yield client
+    await client.aclose()
+
+
+async def test_keys_and_turns_are_laid_out_as_documented(history: History, redis: Redis) -> None:
+    await history.append(A, "joey", TURN)
+    await history.choose(A, "joey")
+    await history.first_time(A, "11")
+    index = "echochamber:v1:telegram:1:conversations"
+    assert set(await redis.keys()) == {
+        f"{KEY}:history:joey",
+        f"{KEY}:personas",
+        f"{KEY}:persona",
+        f"{KEY}:seen:11",
+        index,
+    }
+    assert json.loads(await redis.lindex(f"{KEY}:history:joey", 0)) == {
+        "role": "user",
+        "author_id": "7",
+        "name": "Sam",
+        "text": "Hi",
+        "message_id": "11",
+        "at": "2026-01-02T03:04:05+00:00",
+        "persona": "joey",
+        "model": None,
+        "answers": None,
+    }
+    assert await redis.zrange(index, 0, -1) == ["-100:5"]
+
+
+async def test_everything_expires_and_speaking_renews_it(valkey_url: str, redis: Redis) -> None:
+    history = await History.connect(valkey_url, days=2)
+    await history.append(A, "joey", TURN)
+    await history.choose(A, "joey")
+    await history.first_time(A, "11")
+    keys = await redis.keys()
+    assert len(keys) == 5
+    for key in keys:
+        assert 2 * 86400 - 60 < await redis.ttl(key) <= 2 * 86400
+        await redis.expire(key, 100)
+    await history.append(A, "joey", replace(TURN, message_id="12"))
+    renewed = {key for key in keys if await redis.ttl(key) > 2 * 86400 - 60}
+    assert renewed == set(keys) - {f"{KEY}:seen:11"}
+    await history.aclose()
+
+
+async def test_migration_keeps_the_expiry(history: History, redis: Redis) -> None:
+    await history.append(A, "joey", TURN)
+    await history.choose(A, "joey")
+    await history.migrate(A, replace(A, chat="-200"))
+    moved = "echochamber:v1:telegram:1:-200:5"
+    assert set(await redis.keys("*:5:*")) == {f"{moved}:history:joey", f"{moved}:personas", f"{moved}:persona"}
+    for key in await redis.keys():
+        assert 30 * 86400 - 60 < await redis.ttl(key) <= 30 * 86400
+
+
+async def test_conversations_that_expired_leave_the_index(history: History, redis: Redis) -> None:
+    await redis.zadd("echochamber:v1:telegram:1:conversations", {"-9:0": 1})
+    await history.append(A, "joey", TURN)
+    assert await redis.zrange("echochamber:v1:telegram:1:conversations", 0, -1) == ["-100:5"]
+
+
+async def test_unknown_fields_of_others_stay_when_turns_go_or_move(history: History, redis: Redis) -> None:
+    other = {**replace(TURN, author_id="8", message_id="12").to_mapping(), "mood": {"deep": [], "big": 2**60}}
+    await history.append(A, "joey", TURN)
+    await redis.rpush(f"{KEY}:history:joey", json.dumps(other))
+    assert await history.forget("telegram", "1", "7") == 1
+    await history.migrate(A, replace(A, chat="-200"))
+    kept = await redis.lrange("echochamber:v1:telegram:1:-200:5:history:joey", 0, -1)
+    assert [json.loads(one) for one in kept] == [other]
+    assert (await history.recent(replace(A, chat="-200"), "joey", 9))[0].extra == {"mood": other["mood"]}
+
+
+async def test_what_is_not_a_turn_is_left_out(history: History, redis: Redis) -> None:
+    await history.append(A, "joey", TURN)
+    await redis.rpush(f"{KEY}:history:joey", "no json", "[]", '{"role": "user"}')
+    assert await history.recent(A, "joey", 9) == [TURN]
+    assert await history.forget("telegram", "1", "7") == 1
+
+
+async def test_a_command_sent_twice_happens_once(history: History) -> None:
+    await history.append(A, "joey", TURN, TURN)
+    await history.append(A, "joey", TURN)
+    assert await history.recent(A, "joey", 9) == [TURN]
+
+
+async def test_many_at_once_lose_nothing(history: History, valkey_url: str) -> None:
+    other = await History.connect(valkey_url)
+    turns = [replace(TURN, message_id=str(number)) for number in range(60)]
+    firsts = await asyncio.gather(*(one.first_time(A, "x") for one in (history, other) * 20))
+    await asyncio.gather(
+        *((history, other)[number % 2].append(A, "joey", turn) for number, turn in enumerate(turns)),
+        history.forget("telegram", "1", "nobody"),
+    )
+    assert sum(firsts) == 1
+    kept = {turn.message_id for turn in await history.recent(A, "joey", 99)}
+    assert kept == {str(number) for number in range(60)}
+    await other.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("redis://:hunter2@127.0.0.1:1/0", "Redis at redis://127.0.0.1:1/0 cannot be reached."),
+        ("unix://sam:hunter2@/nowhere/at/all.sock", "Redis at unix:///nowhere/at/all.sock cannot be reached."),
+        ("unix:///nowhere.sock?password=hunter2", "Redis at unix:///nowhere.sock cannot be reached."),
+        ("http://:hunter2@127.0.0.1", "The Redis address isn't one"),
+        ("redis://h:hunter2", "The Redis address isn't one"),
+        ("", "The Redis address isn't one"),
+    ],
+)
+async def test_connecting_fails_in_one_sentence_without_the_password(url: str, sentence: str) -> None:
+    with pytest.raises(HistoryError) as caught:
+        await History.connect(url)
+    assert str(caught.value).startswith(sentence)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_refused_login_is_said(tmp_path: Path) -> None:
+    async with local_valkey(tmp_path) as url:
+        client = Redis.from_url(url)
+        await client.config_set("requirepass", "right")
+        with pytest.raises(HistoryError, match=r"^Redis at unix://\S+ refuses the login\.$"):
+            await History.connect(url)
+        with pytest.raises(HistoryError, match=r"refuses the login\.$") as caught:
+            await History.connect(f"{url}?password=wrong")
+        assert "wrong" not in str(caught.value)
+        history = await History.connect(f"{url}?password=right")
+        await history.aclose()
+        await client.config_set("requirepass", "")
+        await client.aclose()
+
+
+async def test_a_history_comes_back_when_its_server_does(tmp_path: Path) -> None:
+    server = LocalValkey(tmp_path / "v")
+    server.join()
+    history = await History.connect(server.url)
+    await history.append(A, "joey", TURN)
+    server.leave()
+    for call in (
+        history.recent(A, "joey", 9),
+        history.append(A, "joey", TURN),
+        history.first_time(A, "1"),
+        history.persona(A),
+        history.choose(A, "joey"),
+        history.reset(A),
+        history.forget("telegram", "1", "7"),
+        history.migrate(A, replace(A, chat="2")),
+    ):
+        with pytest.raises(HistoryError, match=r"^I can't reach my memory right now"):
+            await call
+    server.join()
+    assert await history.recent(A, "joey", 9) == [TURN]
+    await history.aclose()
+    server.leave()
+
+
+def test_two_processes_see_each_others_turns(valkey_url: str) -> None:
+    with talker(valkey_url) as one, talker(valkey_url) as two:
+        assert one.say("first") == [["Sam", "first"]]
+        assert two.say("second")[:-1] == [["Sam", "first"], ["Joey Tribbiani", "Heard first."]]
+        assert [text for _, text in one.say("third")] == ["first", "Heard first.", "second", "Heard second.", "third"]
+        one.leave()
+        two.leave()
+
+
+@pytest.mark.parametrize("end", ["leave", "kill"])
+def test_a_new_process_knows_the_earlier_turns(tmp_path: Path, end: str) -> None:
+    with talker(tmp_path) as before:
+        before.say("first")
+        server = (tmp_path / "valkey" / "valkey.pid").read_text()
+        getattr(before, end)()
+    with talker(tmp_path) as after:
+        # SIGKILL leaves the server behind, and the next process finds it alive.
+        assert ((tmp_path / "valkey" / "valkey.pid").read_text() == server) is (end == "kill")
+        assert [text for _, text in after.say("second")] == ["first", "Heard first.", "second"]
+        after.leave()
+    assert not (tmp_path / "valkey" / "valkey.pid").exists()
