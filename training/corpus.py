@@ -115,8 +115,11 @@ def _quiet_convokit(cache: Path) -> Iterator[Any]:
     with contextlib.redirect_stdout(sys.stderr):
         convokit = importlib.import_module("convokit")
         cache.mkdir(parents=True, exist_ok=True)
-        # ConvoKit writes ~/.convokit/config.yml at its first use and offers no other place.
-        config = functools.partial(convokit.ConvoKitConfig, str(cache / "convokit.yml"))
+        # ConvoKit writes ~/.convokit/config.yml at its first use, says so at length, and offers no other place.
+        file = cache / "convokit.yml"
+        if not file.is_file():
+            file.write_text("default_backend: mem\n", encoding="utf-8")
+        config = functools.partial(convokit.ConvoKitConfig, str(file))
         for module in ("convokit.model.corpus", "convokit.util"):
             vars(importlib.import_module(module))["ConvoKitConfig"] = config
         yield convokit

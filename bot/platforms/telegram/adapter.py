@@ -1,0 +1,194 @@
+"""The Telegram adapter: every handler is a few lines between a message and the replier."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
+from telegram.constants import ChatAction, InlineKeyboardButtonLimit, MessageLimit
+from telegram.error import BadRequest, TelegramError
+from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, filters
+
+from bot.conversation import HistoryError
+from bot.platforms.pieces import pieces
+from bot.platforms.plaintext import unclickable
+from bot.platforms.telegram.client import Client, Context
+from bot.platforms.telegram.messages import (
+    SPOKEN,
+    ByPerson,
+    OurCommand,
+    address_of,
+    addressed_text,
+    incoming,
+    message_of,
+)
+from bot.replier import Address, Incoming, Replier
+from persona.characters import Persona, PersonaError
+
+COMMANDS = {
+    "start": "say hello",
+    "help": "how this works and what is stored",
+    "persona": "choose who you talk to",
+    "reset": "empty this conversation",
+    "forget": "delete what you said, everywhere",
+}
+STALE_BUTTON = "This button is out of date. Send /persona for new ones."
+OLDEST = timedelta(minutes=10)
+TYPING_SECONDS = 4.0  # Telegram shows the indicator for five
+
+Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
+
+
+class TelegramPlatform:
+    """One bot account, polled until told to stop.
+
+    `api_url` is the address of another Bot API server; `grace` is how many seconds the updates in
+    hand may take when stopping, besides one or two for polling to end.
+    """
+
+    def __init__(self, token: str, replier: Replier, *, api_url: str | None = None, grace: float = 4.5) -> None:
+        self._account = (token, api_url, grace)
+        self._replier = replier
+        self._sending: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._moved: set[tuple[Address, Address]] = set()
+        self._buttons = {_button_data(persona): persona for persona in replier.personas}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until `stop` is set; raises PlatformError where the token or the network is bad."""
+        client = Client(*self._account)
+        self._listen(client.application.add_handler, since=datetime.now(UTC) - OLDEST)
+        serving = asyncio.create_task(client.serve(COMMANDS))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+        finally:
+            serving.cancel()
+            stopping.cancel()
+            await asyncio.wait({serving, stopping})
+            await client.close()
+
+    def _listen(self, add: Callable[[Any], None], since: datetime) -> None:
+        people = SPOKEN & ByPerson(since)
+        add(CommandHandler("start", self._command(self._start), people))
+        add(CommandHandler("help", self._command(self._help), people))
+        add(CommandHandler("reset", self._command(self._reset), people))
+        add(CommandHandler("forget", self._command(self._forget), people))
+        add(CommandHandler("persona", self._ask_persona, people, has_args=False))
+        add(CommandHandler("persona", self._command(self._choose_persona), people))
+        add(MessageHandler(people & filters.COMMAND & OurCommand(), self._command(self._help)))
+        add(MessageHandler(people & ~filters.COMMAND, self._talk))
+        add(MessageHandler(filters.StatusUpdate.MIGRATE, self._migrate))
+        add(CallbackQueryHandler(self._pressed))
+
+    async def _talk(self, update: Update, context: Context) -> None:
+        message = message_of(update)
+        text = addressed_text(message, context.bot.bot)
+        if text is None:
+            return
+        with _typing(message):
+            reply = await self._replier.reply(incoming(message, text))
+        if reply is not None:
+            await self._say(message, unclickable(reply.text) if reply.kind == "reply" else reply.text)
+
+    def _command(self, answer: Callable[[Incoming], Awaitable[str]]) -> Handler:
+        """Answer a command, whose arguments are the text, with what `answer` returns or raises."""
+
+        async def handle(update: Update, context: Context) -> None:
+            message = message_of(update)
+            try:
+                sentence = await answer(incoming(message, " ".join(context.args or ())))
+            except (PersonaError, HistoryError) as error:
+                sentence = str(error)
+            await self._say(message, sentence)
+
+        return handle
+
+    async def _start(self, command: Incoming) -> str:
+        persona = await self._replier.persona_of(command.address)
+        return f"{persona.greeting}\n\n{self._replier.help_text()}"
+
+    async def _help(self, command: Incoming) -> str:
+        return self._replier.help_text()
+
+    async def _reset(self, command: Incoming) -> str:
+        await self._replier.reset(command.address)
+        return "This conversation is empty now."
+
+    async def _forget(self, command: Incoming) -> str:
+        count = await self._replier.forget(command.address, command.author_id)
+        return f"Forgotten, in every conversation. Turns deleted: {count}."
+
+    async def _choose_persona(self, command: Incoming) -> str:
+        return _chosen(await self._replier.choose_persona(command.address, command.text))
+
+    async def _ask_persona(self, update: Update, context: Context) -> None:
+        await self._say(message_of(update), "Who do you want to talk to?", _keyboard(self._replier.personas))
+
+    async def _pressed(self, update: Update, context: Context) -> None:
+        query = cast(CallbackQuery, update.callback_query)
+        message, persona = query.message, self._buttons.get(query.data or "")
+        if persona is None or not isinstance(message, Message) or not message.is_accessible:
+            await query.answer(STALE_BUTTON)
+            return
+        try:
+            await self._replier.choose_persona(address_of(message), persona.id)
+        except HistoryError as error:
+            await query.answer(str(error))
+            return
+        with suppress(BadRequest):  # pressed while the bot was away: too late for an answer
+            await query.answer()
+        with suppress(BadRequest):  # pressed twice: the message says so already
+            await query.edit_message_text(_chosen(persona))
+
+    async def _migrate(self, update: Update, context: Context) -> None:
+        message = message_of(update)
+        here, bot_id = message.chat.id, str(context.bot.id)
+        ids = (message.migrate_from_chat_id or here, message.migrate_to_chat_id or here)
+        old, new = (Address("telegram", bot_id, str(chat)) for chat in ids)
+        if (old, new) not in self._moved:  # the old group tells, and so does the new one
+            self._moved.add((old, new))
+            await self._replier.migrate(old, new)
+
+    async def _say(self, message: Message, text: str, keyboard: InlineKeyboardMarkup | None = None) -> None:
+        sending = self._sending.setdefault(address_of(message), asyncio.Lock())
+        async with sending:  # replies leave in the order in which they were made, pieces together
+            first, *others = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
+            await message.reply_text(first, reply_markup=keyboard)
+            for piece in others:
+                await message.reply_text(piece, do_quote=False)
+
+
+@contextmanager
+def _typing(message: Message) -> Iterator[None]:
+    """Show the typing indicator meanwhile; nothing is awaited here, so messages stay in order."""
+    task = asyncio.create_task(_keep_typing(message))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _keep_typing(message: Message) -> None:
+    while True:
+        with suppress(TelegramError):
+            await message.reply_chat_action(ChatAction.TYPING)
+        await asyncio.sleep(TYPING_SECONDS)
+
+
+def _chosen(persona: Persona) -> str:
+    return f"You are talking to {persona.name} now.\n\n{persona.greeting}"
+
+
+def _keyboard(personas: Iterable[Persona]) -> InlineKeyboardMarkup:
+    buttons = [InlineKeyboardButton(persona.name, callback_data=_button_data(persona)) for persona in personas]
+    return InlineKeyboardMarkup([buttons[start : start + 2] for start in range(0, len(buttons), 2)])
+
+
+def _button_data(persona: Persona) -> str:
+    data = f"persona:{persona.id}".encode()[: InlineKeyboardButtonLimit.MAX_CALLBACK_DATA]
+    return data.decode(errors="ignore")

@@ -1,0 +1,5 @@
+"""`python -m echochamber`."""
+
+from echochamber.cli import main
+
+main()
