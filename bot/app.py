@@ -18,13 +18,13 @@ from bot.conversation import ConversationHistory, HistoryError
 from bot.engine.chooser import Chooser
 from bot.engine.local import LocalEngine, left_behind
 from bot.engine.protocol import ReplyEngine, Sampling
-from bot.engine.shipped import shipped_checkpoint
+from bot.engine.shipped import checkpoint_folder, shipped_checkpoint
 from bot.ephemeral import EphemeralHistory
 from bot.replier import Replier, ReplierOptions
 from bot.serving import Platform, say, serve, set_by_signals
 from bot.settings import Settings, SettingsError, load_settings
 from bot.valkey import ValkeyError, local_valkey
-from persona.card import FILE_NAME, CardError, read_card
+from persona.card import CardError, read_card
 from persona.characters import PersonaError, friends
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _local_engine(settings: Settings, folder: Path | None) -> LocalEngine:
     def load() -> "LoadedCheckpoint":
         from bot.engine.checkpoints import load_checkpoint  # noqa: PLC0415 - loads torch
 
-        return load_checkpoint(folder, cache=cache, device=device)
+        return load_checkpoint(folder, cache=cache, device=device, tell=say)
 
     engine = LocalEngine(load, queue_size=settings.queue_size)
     engine.start()
@@ -156,10 +156,7 @@ def _local_engine(settings: Settings, folder: Path | None) -> LocalEngine:
 
 
 def _checkpoint(settings: Settings) -> Path | None:
-    if settings.model is None:
-        return shipped_checkpoint()
-    nested = settings.model / "model"  # the folder of a training run
-    return nested if (nested / FILE_NAME).is_file() and not (settings.model / FILE_NAME).is_file() else settings.model
+    return shipped_checkpoint() if settings.model is None else checkpoint_folder(settings.model)
 
 
 def _makers(settings: Settings) -> dict[str, PlatformMaker]:

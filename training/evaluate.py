@@ -14,13 +14,13 @@ import torch
 from bot.engine.bases import Base, BaseError, find_base
 from bot.engine.checkpoints import (
     CheckpointError,
-    checkpoint_folder,
     choose_device,
     load_base_model,
     load_screenplay,
     merged,
 )
 from bot.engine.precision import choose_precision
+from bot.engine.shipped import checkpoint_folder
 from persona.card import Card, CardError, read_card
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.measures import LearnedLoss, Sums, bootstrap_ratio, by_episode, read_window, total

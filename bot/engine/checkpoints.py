@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from bot.engine.bases import EMBEDDED, SAFETENSORS, Base, BaseError, Tell, find_base
 from bot.engine.precision import choose_precision
+from bot.engine.shipped import checkpoint_folder
 from bot.engine.tokenizer import HubTokenizer
 from persona.card import BaseCard, Card, CardError, read_card
 from persona.characters import Persona, friends
@@ -66,12 +67,6 @@ def load_checkpoint(
         return _taught(folder, card, lambda: find_base(card.base.name, cache, tell), (target, dtype))
     except (BaseError, CardError, FormatError) as error:
         raise CheckpointError(str(error)) from error
-
-
-def checkpoint_folder(folder: Path) -> Path:
-    """Return `folder`, or its subfolder `model` where `folder` is a training run."""
-    nested = folder / "model"
-    return nested if not (folder / "persona.json").is_file() and (nested / "persona.json").is_file() else folder
 
 
 def choose_device(device: str) -> torch.device:
@@ -163,7 +158,6 @@ __all__ = [
     "SAFETENSORS",
     "CheckpointError",
     "LoadedCheckpoint",
-    "checkpoint_folder",
     "choose_device",
     "load_base_model",
     "load_checkpoint",

@@ -1,4 +1,4 @@
-"""Find the checkpoint that ships with the project. Standard library only."""
+"""Find checkpoints on disk without loading them. Standard library only."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,3 +15,9 @@ def shipped_checkpoint() -> Path | None:
         if (folder / FILE_NAME).is_file():
             return folder
     return None
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Return `folder`, or its subfolder `model` where `folder` is that of a training run."""
+    nested = folder / "model"
+    return nested if (nested / FILE_NAME).is_file() and not (folder / FILE_NAME).is_file() else folder
