@@ -89,7 +89,11 @@ async def run(
     0: told to stop; 1: no platform could go on, or the history or the model is out of reach; 2: the
     configuration is wrong. What went wrong is said on stderr in a sentence.
     """
-    makers = _makers(settings) if makers is None else makers
+    try:
+        makers = _makers(settings) if makers is None else makers
+    except ImportError as error:
+        say(f"The package {error.name} cannot be imported: install echochamber[bot].")
+        return 1
     if not makers:
         say(NOBODY_HOME)
         return 2

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
@@ -34,7 +34,9 @@ __all__ = ["History", "HistoryError", "StoredTurn"]
 ROOT = "echochamber:v1"
 LONGEST_HISTORY = 200  # turns; far more than fits a prompt
 SEEN_SECONDS = 48 * 3600  # Telegram delivers an update again for 24 hours
+CONNECTIONS = 32
 PATIENCE = 10.0  # seconds for one command, its retries included
+NO_ADDRESS = "The Redis address isn't one: it looks like redis://host:6379/0, rediss://... or unix:///path."
 
 _APPEND = """
 for i = 6, #ARGV do
@@ -42,9 +44,19 @@ for i = 6, #ARGV do
 end
 redis.call('LTRIM', KEYS[1], -tonumber(ARGV[4]), -1)
 redis.call('SADD', KEYS[2], ARGV[3])
-redis.call('ZADD', KEYS[4], ARGV[1], ARGV[2])
+redis.call('EXPIREAT', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[4], 'GT', ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[5])
-for i = 1, 4 do redis.call('EXPIREAT', KEYS[i], ARGV[1]) end
+-- What leads to the histories outlives them all: some may have been given more days than this one.
+for i = 2, 4 do
+  if redis.call('TTL', KEYS[i]) < ARGV[1] - ARGV[5] then redis.call('EXPIREAT', KEYS[i], ARGV[1]) end
+end
+"""
+_CHOOSE = """
+redis.call('SET', KEYS[1], ARGV[3])
+redis.call('EXPIREAT', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[2], 'GT', ARGV[1], ARGV[2])
+if redis.call('TTL', KEYS[2]) < ARGV[1] - ARGV[4] then redis.call('EXPIREAT', KEYS[2], ARGV[1]) end
 """
 _FIRST_TIME = """
 local first = redis.call('GET', KEYS[1])
@@ -88,7 +100,9 @@ class History:
     def __init__(self, client: Redis, *, days: int = 30) -> None:
         self._client = client
         self._seconds = days * 24 * 3600
+        self._seen_seconds = min(SEEN_SECONDS, self._seconds)
         self._append = client.register_script(_APPEND)
+        self._choose = client.register_script(_CHOOSE)
         self._first_time = client.register_script(_FIRST_TIME)
         self._reset = client.register_script(_RESET)
         self._migrate = client.register_script(_MIGRATE)
@@ -97,15 +111,19 @@ class History:
     async def connect(cls, url: str, *, days: int = 30) -> "History":
         """Connect to redis://, rediss:// or unix://; raises HistoryError, which never holds the password."""
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+        kept: dict[str, Any] = {"decode_responses": True, "retry": retry, "max_connections": CONNECTIONS}
         try:
-            client = Redis.from_url(url, decode_responses=True, retry=retry, socket_timeout=5, socket_connect_timeout=3)
+            # A pool that waits: redis-py's own refuses a command where all connections are in use.
+            pool = BlockingConnectionPool.from_url(url, **kept, socket_timeout=5, socket_connect_timeout=3)
         except ValueError:
-            raise HistoryError(
-                "The Redis address isn't one: it looks like redis://host:6379/0, rediss://... or unix:///path."
-            ) from None
+            raise HistoryError(NO_ADDRESS) from None
+        client = Redis.from_pool(pool)
         try:
             async with asyncio.timeout(PATIENCE):
                 await client.ping()
+        except TypeError:  # an option behind the "?" that redis-py doesn't know
+            await client.aclose()
+            raise HistoryError(NO_ADDRESS) from None
         except (RedisError, OSError) as error:
             await client.aclose()
             # redis-py wraps what the server says to the greeting in a ConnectionError
@@ -138,7 +156,7 @@ class History:
         # The token tells our own command, sent again after a lost connection, from another process's.
         async with _reaching():
             return bool(
-                await self._first_time([_key(address, "seen", message_id)], [secrets.token_hex(8), SEEN_SECONDS])
+                await self._first_time([_key(address, "seen", message_id)], [secrets.token_hex(8), self._seen_seconds])
             )
 
     async def persona(self, address: Address) -> str | None:
@@ -148,12 +166,9 @@ class History:
 
     async def choose(self, address: Address, persona_id: str) -> None:
         """Choose the persona; the choice lives as long as the history."""
-        index, expiry = _index(address.platform, address.bot_id), int(time.time()) + self._seconds
-        async with _reaching(), self._client.pipeline(transaction=True) as changes:
-            changes.set(_key(address, "persona"), persona_id, exat=expiry)
-            changes.zadd(index, {_member(address): expiry})
-            changes.expireat(index, expiry)
-            await changes.execute()
+        keys, now = [_key(address, "persona"), _index(address.platform, address.bot_id)], int(time.time())
+        async with _reaching():
+            await self._choose(keys, [now + self._seconds, _member(address), persona_id, now])
 
     async def reset(self, address: Address) -> None:
         """Drop all personas' histories of this conversation."""

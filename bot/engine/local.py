@@ -104,6 +104,8 @@ class LocalEngine:
             raise EngineError("the engine is closed")
         if len(self._in_hand) >= self._queue_size:
             raise Busy("too many replies are in hand")
+        if deadline is not None and deadline <= time.monotonic():
+            return None  # the thread could be quick enough to begin it
         self.start()
         job = _Job(work)
         self._in_hand.add(job)

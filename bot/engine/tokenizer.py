@@ -21,8 +21,14 @@ class HubTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> "HubTokenizer":
-        """Load the tokenizer files of `folder`; raises OSError or ValueError as transformers does."""
-        return cls(AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True))
+        """Load the tokenizer files of `folder`; raises OSError or ValueError as transformers does.
+
+        ValueError too where there is no vocabulary: transformers then makes a tokenizer that reads nothing.
+        """
+        loaded = cls(AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True))
+        if not loaded.decode(loaded.encode("hello")).strip():
+            raise ValueError(f"the tokenizer in {folder} has no vocabulary")
+        return loaded
 
     def encode(self, text: str) -> list[int]:
         """Tokenize plain text, adding nothing in front of or behind it."""

@@ -57,8 +57,8 @@ async def talk(
     `loaded` waits for the model and returns what people should know of it. Raises PersonaError,
     HistoryError, BrokenPipeError, and whatever `loaded` raises.
     """
-    talking = asyncio.ensure_future(_answer_lines(replier, screen, persona))
     loading = asyncio.ensure_future(_load(loaded, screen))
+    talking = asyncio.ensure_future(_answer_lines(replier, screen, persona, loading))
     stopping = asyncio.ensure_future(stop.wait())
     waits: set[asyncio.Future[Any]] = {talking, loading, stopping}
     try:
@@ -91,7 +91,7 @@ async def _load(loaded: Awaitable[str | None], screen: Screen) -> None:
         screen.tell(notice)
 
 
-async def _answer_lines(replier: Replier, screen: Screen, persona: str | None) -> None:
+async def _answer_lines(replier: Replier, screen: Screen, persona: str | None, loading: asyncio.Future[None]) -> None:
     if persona:
         await replier.choose_persona(ADDRESS, persona)
     screen.opened(await replier.persona_of(ADDRESS))
@@ -102,6 +102,7 @@ async def _answer_lines(replier: Replier, screen: Screen, persona: str | None) -
                 screen.tell(await _command(replier, screen, text))
             elif text:
                 with screen.thinking():
+                    await asyncio.wait({loading})  # takes nothing of the time that a reply has
                     reply = await replier.reply(_incoming(text))
                 if reply:
                     screen.show(reply)

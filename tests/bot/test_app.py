@@ -96,6 +96,16 @@ async def test_without_a_token_it_says_what_to_set_and_where_to_get_it(
     assert said.count("\n") == 1
 
 
+async def test_without_the_platforms_packages_it_says_what_to_install(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("bot.platforms.discord")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "discord", None)
+    assert await run(load_settings(None, discord_token="x" * 20)) == 1
+    assert capsys.readouterr().err == "The package discord cannot be imported: install echochamber[bot].\n"
+
+
 @pytest.mark.parametrize("error", [REFUSED, KeyError("a fault")])
 async def test_where_one_platform_fails_the_other_goes_on(
     error: Exception, settings: Settings, engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]

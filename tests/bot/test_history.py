@@ -68,6 +68,20 @@ async def test_everything_expires_and_speaking_renews_it(valkey_url: str, redis:
     await history.aclose()
 
 
+async def test_fewer_days_hide_no_turn_from_forget(history: History, valkey_url: str, redis: Redis) -> None:
+    await history.append(A, "joey", TURN)
+    shorter = await History.connect(valkey_url, days=1)
+    await shorter.append(A, "monica", replace(TURN, author_id="8"))
+    await shorter.choose(A, "monica")
+    assert await redis.ttl(f"{KEY}:history:monica") <= 86400
+    for leading in (f"{KEY}:personas", "echochamber:v1:telegram:1:conversations"):
+        assert await redis.ttl(leading) >= await redis.ttl(f"{KEY}:history:joey") - 1
+    assert await redis.zscore("echochamber:v1:telegram:1:conversations", "-100:5") == await redis.expiretime(
+        f"{KEY}:history:joey"
+    )
+    await shorter.aclose()
+
+
 async def test_migration_keeps_the_expiry(history: History, redis: Redis) -> None:
     await history.append(A, "joey", TURN)
     await history.choose(A, "joey")
@@ -122,6 +136,11 @@ async def test_many_at_once_lose_nothing(history: History, valkey_url: str) -> N
     await other.aclose()
 
 
+async def test_more_at_once_than_there_are_connections_wait(history: History) -> None:
+    await asyncio.gather(*(history.append(A, "joey", replace(TURN, message_id=str(number))) for number in range(150)))
+    assert len(await history.recent(A, "joey", 999)) == 150
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
@@ -131,6 +150,8 @@ async def test_many_at_once_lose_nothing(history: History, valkey_url: str) -> N
         ("http://:hunter2@127.0.0.1", "The Redis address isn't one"),
         ("redis://h:hunter2", "The Redis address isn't one"),
         ("", "The Redis address isn't one"),
+        ("redis://:hunter2@127.0.0.1:1/0?no_such_option=1", "The Redis address isn't one"),
+        ("rediss://:hunter2@127.0.0.1:1?ssl_cert_reqs=wrong", "Redis at rediss://127.0.0.1:1 cannot be reached."),
     ],
 )
 async def test_connecting_fails_in_one_sentence_without_the_password(url: str, sentence: str) -> None:

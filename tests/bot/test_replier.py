@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.conversation import HistoryError
+from bot.conversation import HistoryError, StoredTurn
 from bot.engine.chooser import Chooser
-from bot.engine.protocol import EngineError, GenerateRequest
+from bot.engine.protocol import Busy, EngineError, GenerateRequest
 from bot.engine.scripted import ScriptedEngine
 from bot.ephemeral import EphemeralHistory
 from bot.history import History
@@ -234,12 +234,59 @@ async def test_forget_holds_for_replies_in_hand_and_messages_that_wait(history: 
     slow = asyncio.create_task(replier.reply(message("slow")))
     waits = asyncio.create_task(replier.reply(message("waits")))
     await gate.reached("slow")
-    assert await replier.forget(B, "7") == 1
+    assert await replier.forget(B, "7") == 0
     gate.let_go("slow")
     assert [reply.text for reply in await asyncio.gather(slow, waits)] == ["Heard slow.", "Heard waits."]
     assert await history.recent(A, "joey", 9) == []
     await replier.reply(message("later"))
     assert [turn.text for turn in await history.recent(A, "joey", 9)] == ["later", "Heard later."]
+
+
+async def test_forget_holds_for_a_turn_that_is_just_being_stored() -> None:
+    class Slow(EphemeralHistory):
+        async def append(self, address: Address, persona_id: str, *turns: StoredTurn) -> None:
+            storing.set()
+            await go_on.wait()
+            await super().append(address, persona_id, *turns)
+
+    storing, go_on, history = asyncio.Event(), asyncio.Event(), Slow()
+    replier = replier_of(ScriptedEngine([echo]), history)
+    asking = asyncio.create_task(replier.reply(message("mine")))
+    await storing.wait()
+    await replier.forget(B, "7")
+    go_on.set()
+    assert (await asking).text == "Heard mine."
+    assert await history.recent(A, "joey", 9) == []
+
+
+async def test_a_command_delivered_twice_is_obeyed_once_and_in_order(history: History) -> None:
+    gate = Gate("before")
+    engine = ScriptedEngine([echo], gate=gate)
+    replier = replier_of(engine, history)
+    command = message("", id="reset")
+
+    async def reset(command: Incoming) -> str:
+        await replier.reset(command.address)
+        return "Empty."
+
+    before = asyncio.create_task(replier.reply(message("before")))
+    first = asyncio.create_task(replier.once(command, reset, in_turn=True))
+    after = asyncio.create_task(replier.reply(message("after")))
+    again = asyncio.create_task(replier.once(command, reset, in_turn=True))
+    await gate.reached("before")
+    gate.let_go("before")
+    await asyncio.gather(before, first, after, again)
+    assert (first.result(), again.result()) == ("Empty.", None)
+    assert scenes(engine) == [[("Sam", "before")], [("Sam", "after")]]
+    assert len(await history.recent(A, "joey", 9)) == 2
+
+
+async def test_a_move_to_itself_ends(history: History) -> None:
+    replier = replier_of(ScriptedEngine([echo]), history)
+    await replier.reply(message("here"))
+    async with asyncio.timeout(5):
+        await replier.migrate(A, A)
+    assert len(await history.recent(A, "joey", 9)) == 2
 
 
 async def test_migration_takes_the_history_along(history: History) -> None:
@@ -291,6 +338,18 @@ async def test_an_engine_that_is_busy_or_fails_becomes_a_notice(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.parametrize("error", [Busy("full"), EngineError("broken")])
+async def test_a_message_that_got_a_notice_is_not_there_twice_when_asked_again(
+    history: History, error: EngineError
+) -> None:
+    engine = ScriptedEngine([error, echo])
+    replier = replier_of(engine, history)
+    assert (await replier.reply(message("Hi"))).kind == "notice"
+    assert await history.recent(A, "joey", 9) == []
+    await replier.reply(message("Hi"))
+    assert scenes(engine)[-1] == [("Sam", "Hi")]
+
+
 async def test_too_many_waiting_in_one_conversation_hear_it_at_once(history: History) -> None:
     gate = Gate("slow")
     replier = replier_of(ScriptedEngine([echo], gate=gate), history, waiting=2)
@@ -321,7 +380,7 @@ async def test_a_dead_redis_becomes_a_notice_and_works_again_once_it_is_back(
         await replier.reset(A)
     server.join()
     assert (await replier.reply(message("fourth"))).text == "Heard fourth."
-    assert [text for _, text in scenes(engine)[-1]] == ["first", "Heard first.", "second", "fourth"]
+    assert [text for _, text in scenes(engine)[-1]] == ["first", "Heard first.", "fourth"]
     assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
     await history.aclose()
 

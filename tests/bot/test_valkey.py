@@ -138,6 +138,18 @@ def test_the_server_of_a_killed_user_is_found_alive_and_stopped_by_the_next(tmp_
     assert is_free(tmp_path / "valkey", "server")
 
 
+async def test_a_server_that_hangs_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+    server = LocalValkey(tmp_path)
+    server.join()
+    os.kill(pid := pid_of(tmp_path), signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):  # what a whole shutdown may take
+            await asyncio.to_thread(server.leave)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until_free(tmp_path, "server")  # it was told, and ends once it wakes up
+
+
 async def test_the_stale_socket_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
     server = LocalValkey(tmp_path)
     server.join()

@@ -46,8 +46,8 @@ class DiscordClient(discord.Client):
             _log.warning("discord commands could not be registered", error=type(error).__name__)
 
     async def on_ready(self) -> None:
-        """Say in the log as whom the bot is there; comes again after a reconnect."""
-        _log.info("discord is listening", user=str(self.user))
+        """Say in the log that the bot is there; comes again after a reconnect."""
+        _log.info("discord is listening")
 
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that is addressed to the bot."""

@@ -76,10 +76,11 @@ class TelegramPlatform:
         people = SPOKEN & ByPerson(since)
         add(CommandHandler("start", self._command(self._start), people))
         add(CommandHandler("help", self._command(self._help), people))
-        add(CommandHandler("reset", self._command(self._reset), people))
+        add(CommandHandler("reset", self._command(self._reset, in_turn=True), people))
         add(CommandHandler("forget", self._command(self._forget), people))
-        add(CommandHandler("persona", self._ask_persona, people, has_args=False))
-        add(CommandHandler("persona", self._command(self._choose_persona), people))
+        who = self._command(self._ask_persona, _keyboard(self._replier.personas))
+        add(CommandHandler("persona", who, people, has_args=False))
+        add(CommandHandler("persona", self._command(self._choose_persona, in_turn=True), people))
         add(MessageHandler(people & filters.COMMAND & OurCommand(), self._command(self._help)))
         add(MessageHandler(people & ~filters.COMMAND, self._talk))
         add(MessageHandler(filters.StatusUpdate.MIGRATE, self._migrate))
@@ -95,16 +96,24 @@ class TelegramPlatform:
         if reply is not None:
             await self._say(message, unclickable(reply.text) if reply.kind == "reply" else reply.text)
 
-    def _command(self, answer: Callable[[Incoming], Awaitable[str]]) -> Handler:
+    def _command(
+        self,
+        answer: Callable[[Incoming], Awaitable[str]],
+        keyboard: InlineKeyboardMarkup | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Handler:
         """Answer a command, whose arguments are the text, with what `answer` returns or raises."""
 
         async def handle(update: Update, context: Context) -> None:
             message = message_of(update)
+            command = incoming(message, " ".join(context.args or ()))
             try:
-                sentence = await answer(incoming(message, " ".join(context.args or ())))
+                sentence = await self._replier.once(command, answer, in_turn=in_turn)
             except (PersonaError, HistoryError) as error:
-                sentence = str(error)
-            await self._say(message, sentence)
+                sentence = unclickable(str(error))  # it may quote what was typed
+            if sentence is not None:
+                await self._say(message, sentence, keyboard)
 
         return handle
 
@@ -126,8 +135,8 @@ class TelegramPlatform:
     async def _choose_persona(self, command: Incoming) -> str:
         return _chosen(await self._replier.choose_persona(command.address, command.text))
 
-    async def _ask_persona(self, update: Update, context: Context) -> None:
-        await self._say(message_of(update), "Who do you want to talk to?", _keyboard(self._replier.personas))
+    async def _ask_persona(self, command: Incoming) -> str:
+        return "Who do you want to talk to?"
 
     async def _pressed(self, update: Update, context: Context) -> None:
         query = cast(CallbackQuery, update.callback_query)
@@ -152,7 +161,11 @@ class TelegramPlatform:
         old, new = (Address("telegram", bot_id, str(chat)) for chat in ids)
         if (old, new) not in self._moved:  # the old group tells, and so does the new one
             self._moved.add((old, new))
-            await self._replier.migrate(old, new)
+            try:
+                await self._replier.migrate(old, new)
+            except HistoryError:
+                self._moved.discard((old, new))  # so that the second telling tries again
+                raise
 
     async def _say(self, message: Message, text: str, keyboard: InlineKeyboardMarkup | None = None) -> None:
         sending = self._sending.setdefault(address_of(message), asyncio.Lock())

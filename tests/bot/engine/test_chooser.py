@@ -87,6 +87,14 @@ async def test_a_reply_that_was_cut_off_ends_with_a_sentence(said: str, longest:
     assert candidate.text == text
 
 
+@pytest.mark.parametrize("said", ["... and I was like", "I could eat a whole turkey. And then"])
+async def test_what_a_cut_leaves_is_guarded_too(said: str):
+    longest = len(said.split())
+    candidate = await Chooser(ScriptedEngine([said, "Well, hi."]), FRIENDS, longest=longest).choose(SCENE, JOEY)
+    assert candidate is not None
+    assert candidate.text == "Well, hi."
+
+
 async def test_the_offensive_never_leaves():
     engine = ScriptedEngine(["you turnip", "you friend"])
     candidate = await Chooser(engine, FRIENDS, offensive=lambda text: "turnip" in text).choose(SCENE, JOEY)

@@ -147,6 +147,22 @@ async def test_a_model_that_does_not_load_ends_the_talk(open_pipe):
         await talk(replier_of(ScriptedEngine(["One."])), fails(), open_pipe[0], None, asyncio.Event())
 
 
+async def test_a_reply_has_all_its_time_however_long_the_model_loads():
+    asked_while_loading: list[int] = []
+
+    async def slow() -> str | None:
+        await asyncio.sleep(0.1)
+        asked_while_loading.append(len(engine.asked))
+        return None
+
+    engine, piped = ScriptedEngine(["One."]), Piped()
+    screen = Pipe(io.BytesIO(b"/help\nhi\n"), piped.out, piped.err)
+    async with asyncio.timeout(20):
+        await talk(replier_of(engine), slow(), screen, None, asyncio.Event())
+    assert asked_while_loading == [0]
+    assert piped.lines == ["One."]
+
+
 async def test_waiting_for_a_line_stops_nothing_else(open_pipe):
     screen, other_end = open_pipe
     stop = asyncio.Event()

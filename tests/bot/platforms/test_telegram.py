@@ -393,6 +393,49 @@ async def test_an_update_delivered_twice_is_answered_once(opened: Opener) -> Non
         assert [scene[-1][1] for scene in house.scenes()] == ["hi", "bye"]
 
 
+@pytest.mark.parametrize("text", ["/help", "/start", "/persona", "/reset", "/forget"])
+async def test_a_command_delivered_twice_is_answered_once(opened: Opener, text: str) -> None:
+    async with opened() as house:
+        ross = Person(house.bot, chat=31)
+        entities = [{"type": "bot_command", "offset": 0, "length": len(text)}]
+        for _ in range(2):
+            await house.bot.update(message=ross.message(message_id=900, text=text, entities=entities))
+        await asyncio.sleep(0.1)
+        await ross.say("bye")
+        assert (await house.bot.sent(2))[-1]["text"] == "Sure."
+
+
+async def test_nobody_is_notified_by_what_a_command_quotes(opened: Opener) -> None:
+    async with opened() as house:
+        await Person(house.bot, GROUP).command("/persona @somebody")
+        (sent,) = await house.bot.sent(1)
+        assert "@\u2060somebody" in sent["text"]
+        assert "@somebody" not in sent["text"]
+
+
+async def test_a_move_that_failed_is_made_when_it_is_told_again(server: str) -> None:
+    class ComesBack(EphemeralHistory):
+        fails = True
+
+        async def migrate(self, old: Address, new: Address) -> None:
+            if self.fails:
+                self.fails = False
+                raise HistoryError("I can't reach my memory.")
+            await super().migrate(old, new)
+
+    async with Opener(server, ComesBack())() as house:
+        old, new = Person(house.bot, -5), Person(house.bot, GROUP)
+        await old.say(f"{US} before", entities=mention(US, US))
+        await house.bot.sent(1)
+        await house.bot.update(message={**old.message(message_id=900, migrate_to_chat_id=GROUP)})
+        await asyncio.sleep(0.1)
+        await house.bot.update(message={**new.message(message_id=1, migrate_from_chat_id=-5)})
+        await asyncio.sleep(0.1)
+        await new.say(f"{US} after", entities=mention(US, US))
+        await house.bot.sent(2)
+        assert len(house.scenes()[-1]) == 3
+
+
 async def test_a_failing_typing_indicator_stops_nothing(opened: Opener) -> None:
     async with opened(fail={"sendChatAction": {"untouched": True}}) as house:
         ross = Person(house.bot, chat=31)
