@@ -31,7 +31,9 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         float | None, typer.Option(min=0.1, help="Minutes this start may take, saving included (120 where not given).")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the adapter's start and the order of the batches.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Fixes the adapter's start and the order of the batches.")
+    ] = 0,
     full: Annotated[bool, typer.Option("--full", help="Train all weights instead of a LoRA adapter.")] = False,
     rank: Annotated[int, typer.Option(min=1, max=256, help="The adapter's rank.")] = 16,
     learning_rate: Annotated[
@@ -80,8 +82,6 @@ def evaluate(
     except EvaluationError as error:
         screen.print(f"Error: {error}.", markup=False, soft_wrap=True)
         raise typer.Exit(_REFUSED) from error
-    if json_file:
-        json_file.write_text(json.dumps(answer.to_mapping(), indent=2) + "\n", encoding="utf-8")
     table = Table(title=f"{answer.replies} replies in {answer.episodes} {split} episodes")
     for column in ("", "bits per byte", "perplexity a token"):
         table.add_column(column, justify="right" if column else "left")
@@ -90,6 +90,12 @@ def evaluate(
     low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (answer.ratio_low, answer.ratio_high))
     table.add_row("difference", f"{100 * (answer.ratio - 1):+.1f} % ({low} to {high})", "")
     Console().print(table)
+    if json_file:
+        try:
+            json_file.write_text(json.dumps(answer.to_mapping(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            screen.print(f"Error: cannot write {json_file}: {error.strerror or error}.", markup=False, soft_wrap=True)
+            raise typer.Exit(_REFUSED) from error
 
 
 def _cache() -> Path:

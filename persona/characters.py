@@ -41,6 +41,8 @@ class Persona:
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> "Persona":
         """Build a persona from a TOML table or a card's JSON object; raises PersonaError."""
+        if not isinstance(fields, Mapping):
+            raise PersonaError("a character must be a table of named fields")
         known = {"id", "name", "aliases", "premise", "greeting", "fallbacks"}
         unknown = sorted(set(fields) - known)
         if unknown:

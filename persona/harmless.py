@@ -5,6 +5,7 @@ like a character. `Screenplay` passes every name and text through this module, s
 person typed can end a turn, open another or speak as the character.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,7 +13,10 @@ from persona.characters import Persona, folded
 
 GUEST = "Guest"
 NAME_LENGTH = 32
-_ZERO_WIDTH_JOINER = "\u200d"
+_JOINERS = "\u200c\u200d"
+# Emoji, Persian and Indic words are spelled with joiners; behind anything in ASCII they only hide.
+_STRAY_JOINERS = re.compile(rf"(?<![^\x00-\x7f\s{_JOINERS}])[{_JOINERS}]+")
+_WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
 
 
 def harmless(text: str, controls: Iterable[str] = ()) -> str:
@@ -24,8 +28,9 @@ def harmless(text: str, controls: Iterable[str] = ()) -> str:
     """
     text = _visible(text)
     markers = [marker for marker in {"<|", "|>", *controls} if len(marker) > 1 and marker.strip() == marker]
-    if any(marker in unicodedata.normalize("NFKC", text) for marker in markers):
-        text = _visible(unicodedata.normalize("NFKC", text))
+    bare = unicodedata.normalize("NFKC", text.translate(_WITHOUT_JOINERS))
+    if any(marker in bare for marker in markers):
+        text = _visible(bare)
     while found := [marker for marker in markers if marker in text]:
         for marker in found:
             text = text.replace(marker, f"{marker[0]} {marker[1:]}")
@@ -35,11 +40,12 @@ def harmless(text: str, controls: Iterable[str] = ()) -> str:
 def harmless_name(name: str, controls: Iterable[str] = ()) -> str:
     """Return a speaker's name that fits the header of a turn; `Guest` where nothing is left of it.
 
-    A colon would end the header of EOS-joined formats, so it becomes a space. Names are cut after
-    32 characters: a name must not crowd the conversation out of the prompt.
+    A colon, in whatever width, would end the header of EOS-joined formats, so it becomes a space.
+    Names are cut after 32 characters: a name must not crowd the conversation out of the prompt. The
+    result is a fixed point too, so a name checked once is the name that is rendered.
     """
-    cut = " ".join(name.replace(":", " ").split())[:NAME_LENGTH]
-    return harmless(cut, controls).strip() or GUEST
+    name = "".join(" " if ":" in unicodedata.normalize("NFKC", char) else char for char in name)
+    return harmless(name, controls)[:NAME_LENGTH].strip() or GUEST
 
 
 def guest_name(name: str, personas: Iterable[Persona]) -> str:
@@ -54,6 +60,6 @@ def _visible(text: str) -> str:
     kept = (
         " " if char.isspace() else char
         for char in text
-        if char.isspace() or char == _ZERO_WIDTH_JOINER or unicodedata.category(char) not in ("Cc", "Cf", "Cs")
+        if char.isspace() or char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs")
     )
-    return " ".join("".join(kept).split())
+    return " ".join(_STRAY_JOINERS.sub("", "".join(kept)).split())

@@ -60,9 +60,11 @@ class Budget:
         return _MARGIN_SECONDS + sum(self._needed.values())
 
     def is_over(self) -> bool:
-        """Say whether another step could not end in time."""
-        if self.max_steps and self.step >= self.max_steps:
-            return True
+        """Say whether another step could not end in time, or all steps are done."""
+        return bool(self.max_steps and self.step >= self.max_steps) or self.is_out_of_time()
+
+    def is_out_of_time(self) -> bool:
+        """Say whether the clock, not the number of steps, forbids another step."""
         return self.spent() * 60 + self.step_seconds + self.reserve >= self.minutes * 60
 
     def learning_rate(self, step: int) -> float:

@@ -24,6 +24,12 @@ DIRECTIONS = "TRANSCRIPT_NOTE"
 SPOKEN_AS = {"#ALL#": "Everybody", "unknown": "Somebody"}
 _FILES = ("utterances.jsonl", "conversations.json", "speakers.json", "corpus.json", "index.json")
 _EPISODE_FIELDS = ("season", "episode")
+_INDEXED = {
+    "utterances-index": "exclude_utterance_meta",
+    "speakers-index": "exclude_speaker_meta",
+    "conversations-index": "exclude_conversation_meta",
+    "overall-index": "exclude_overall_meta",
+}
 
 
 class CorpusError(ValueError):
@@ -66,10 +72,15 @@ def load_corpus(name: str, cache: Path) -> Corpus:
 
 def _scenes(folder: Path, cache: Path) -> tuple[Scene, ...]:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    missing = [part for part in _INDEXED if not isinstance(index, dict) or not isinstance(index.get(part), dict)]
+    if missing:
+        raise CorpusError(f"{folder} is not in ConvoKit's format: its index.json has no table {missing[0]!r}")
     with _quiet_convokit(cache) as convokit:
         loaded = convokit.Corpus(filename=str(folder), backend="mem", **_left_out(index))
         turns: dict[str, list[Any]] = defaultdict(list)
         for utterance in loaded.iter_utterances():
+            if not isinstance(utterance.speaker.id, str):
+                raise CorpusError(f"{folder} is not in ConvoKit's format: utterance {utterance.id} has no speaker")
             turns[utterance.conversation_id].append(utterance)
         episodes = {key: _episode(loaded.get_conversation(key).meta, key) for key in turns}
     scenes = (_scene(key, episodes[key], turns[key]) for key in sorted(turns, key=_natural))
@@ -97,15 +108,9 @@ def _episode(meta: Any, conversation: str) -> str:
 def _left_out(index: Any) -> dict[str, list[str]]:
     """Name every metadata field but the plain season and episode, as ConvoKit's exclude arguments."""
     left_out = {}
-    for part, argument in (
-        ("utterances", "exclude_utterance_meta"),
-        ("speakers", "exclude_speaker_meta"),
-        ("conversations", "exclude_conversation_meta"),
-        ("overall", "exclude_overall_meta"),
-    ):
-        fields = index[f"{part}-index"]
-        wanted = _EPISODE_FIELDS if part == "conversations" else ()
-        left_out[argument] = [field for field, kind in fields.items() if field not in wanted or "bin" in kind]
+    for part, argument in _INDEXED.items():
+        wanted = _EPISODE_FIELDS if part == "conversations-index" else ()
+        left_out[argument] = [field for field, kind in index[part].items() if field not in wanted or "bin" in kind]
     return left_out
 
 
@@ -150,4 +155,4 @@ def _checksum(folder: Path) -> str:
 
 
 def _natural(key: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]

@@ -22,10 +22,13 @@ from bot.engine.checkpoints import (
 from bot.engine.precision import choose_precision
 from bot.engine.shipped import checkpoint_folder
 from persona.card import Card, CardError, read_card
+from persona.screenplay import FormatError
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.measures import LearnedLoss, Sums, bootstrap_ratio, by_episode, read_window, total
 from training.samples import Sampler, Window, window_of
 from training.split import split_by_episode
+
+SPLITS = ("validation", "test", "all")
 
 
 class EvaluationError(RuntimeError):
@@ -70,11 +73,13 @@ def evaluate(question: Question, step: Step = lambda done, of: None) -> Answer:
     """Measure a checkpoint; `step` is told how many windows are read. Raises EvaluationError."""
     try:
         return _evaluate(question, step)
-    except (BaseError, CardError, CheckpointError, CorpusError) as error:
+    except (BaseError, CardError, CheckpointError, CorpusError, FormatError) as error:
         raise EvaluationError(str(error)) from error
 
 
 def _evaluate(question: Question, step: Step) -> Answer:
+    if question.split not in SPLITS:
+        raise CorpusError(f"there is no split {question.split!r} to measure; choose validation, test or all")
     folder = checkpoint_folder(question.model)
     card = read_card(folder)
     corpus = load_corpus(question.corpus, question.cache)

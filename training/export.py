@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from bot.engine.bases import EMBEDDED_REPO, Base
 from bot.engine.checkpoints import ADAPTER
 from persona.card import Card
+from persona.harmless import harmless_name
 from persona.screenplay import Screenplay
 
 
@@ -40,7 +41,8 @@ class Exporter:
         else:
             model.save_pretrained(folder)
         tokenizer: Any = self.screenplay.tokenizer
-        template = self.screenplay.format.chat_template(self.card.characters[0].name, tokenizer.eos)
+        speaker = harmless_name(self.card.characters[0].name, tokenizer.controls)
+        template = self.screenplay.format.chat_template(speaker, tokenizer.eos)
         tokenizer.wrapped.chat_template = template
         tokenizer.wrapped.save_pretrained(folder)
         training = {**self.card.training, **training}

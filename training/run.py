@@ -77,7 +77,7 @@ class Run:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             if not interrupted.is_set():
                 conductor.finish(trainer.state.global_step)
-        out_of_time = budget.is_over() and not interrupted.is_set()
+        out_of_time = budget.is_out_of_time() and not interrupted.is_set()
         folder.log(
             {
                 "kind": "end",

@@ -38,14 +38,15 @@ class RunFolder:
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             if not self._run.is_file():
-                if any(self.checkpoints.iterdir()) or self.model.exists():
+                ours = (self.model, self.picture, self._metrics)
+                if any(self.checkpoints.iterdir()) or any(one.exists() for one in ours):
                     raise RunError(f"{self.path} holds something else than a training run; give another --out")
                 replace_text(self._run, json.dumps(asked, indent=2))
                 return
-            known = json.loads(self._run.read_text(encoding="utf-8"))
+            known = dict(json.loads(self._run.read_text(encoding="utf-8")))
         except OSError as error:
             raise RunError(f"cannot write into {self.path}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise RunError(f"{self._run} is damaged; give another --out") from error
         if not resume:
             raise RunError(f"{self.path} already holds a run: add --resume to go on with it, or give another --out")

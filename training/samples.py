@@ -104,6 +104,7 @@ def mask_a_speaker(scene: Scene, taught: Collection[str], draw: random.Random) -
 def batches(windows: Sequence[Window], tokens: int, draw: random.Random) -> list[Batch]:
     """Return all windows in batches whose padded size is at most `tokens`, in random order.
 
+    A window that is longer than that stands alone.
     Windows of like length stand together, within pools so large that who meets whom stays random.
     """
     order = list(range(len(windows)))

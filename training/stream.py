@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from persona.dialogue import Scene
+from training.corpus import CorpusError
 from training.measures import collate
 from training.samples import Batch, Sampler, batches
 
@@ -25,7 +26,8 @@ class Diet:
 class BatchStream(IterableDataset[dict[str, torch.Tensor]]):
     """An endless stream of collated batches, from batch number `start` on.
 
-    `on_batch` is told the epoch and the tensors of each batch as it is handed out.
+    Raises CorpusError where there is nothing to learn. `on_batch` is told the epoch and the tensors
+    of each batch as it is handed out.
 
     Masked names change the number of tokens and so of batches from epoch to epoch: to find its
     place again, a resumed run plans the epochs before it once more (seconds each).
@@ -40,6 +42,8 @@ class BatchStream(IterableDataset[dict[str, torch.Tensor]]):
         to_skip, epoch = self.start, 0
         while True:
             planned = self._epoch(epoch)
+            if not planned:
+                raise CorpusError("the characters to be taught say nothing in the training episodes")
             for batch in planned[to_skip:]:
                 collated = collate(batch)
                 self.on_batch(epoch, collated)

@@ -12,6 +12,7 @@ from bot.engine.checkpoints import CheckpointError, choose_device, load_base_mod
 from bot.engine.precision import choose_precision
 from persona.card import Card
 from persona.characters import Persona, PersonaError, find_persona, friends, read_personas
+from persona.lines import teaches
 from persona.screenplay import FormatError, Screenplay
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.export import Exporter
@@ -47,6 +48,7 @@ def _train(options: Options, tell: Callable[[str], None], show: Callable[[dict[s
     corpus = load_corpus(options.corpus, options.cache)
     personas = choose_personas(options.persona, corpus)
     split = split_by_episode(corpus.scenes)
+    _check_everybody_speaks(personas, split)
     base = find_base(options.base, options.cache, tell)
     folder = RunFolder(options.out)
     folder.begin(options.asked(corpus, base), resume=options.resume)
@@ -83,6 +85,16 @@ def choose_personas(wanted: str, corpus: Corpus) -> tuple[Persona, ...]:
             f"nobody called {missing[0] if missing else 'like a friend'} speaks in the corpus {corpus.name}"
         )
     return tuple(chosen)
+
+
+def _check_everybody_speaks(personas: Sequence[Persona], split: Split) -> None:
+    """Refuse, before anything is written, a split in which one side has nothing to learn or measure."""
+    names = {one.name for one in personas}
+    for scenes, side in ((split.train, "training"), (split.validation, "held-out")):
+        if not any(teaches(turn, names) for scene in scenes for turn in scene.turns):
+            raise CorpusError(
+                f"the characters to be taught say nothing in the {side} episodes; the corpus is too small"
+            )
 
 
 def prepare_model(model: Any, options: Options) -> Any:

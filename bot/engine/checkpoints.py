@@ -84,7 +84,7 @@ def choose_device(device: str) -> torch.device:
 def load_base_model(base: Base, dtype: torch.dtype) -> Any:
     """Load a base's weights on the CPU; raises CheckpointError where they are damaged or not all there."""
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             base.folder,
             dtype=dtype,
             trust_remote_code=False,
@@ -94,6 +94,7 @@ def load_base_model(base: Base, dtype: torch.dtype) -> Any:
         )
     except Exception as error:  # safetensors, transformers and torch each raise their own
         raise CheckpointError(f"the weights in {base.folder} cannot be loaded ({type(error).__name__})") from error
+    model, found = loaded
     if missing := sorted(found["missing_keys"]):  # transformers would draw them at random
         raise CheckpointError(f"the weights in {base.folder} are incomplete: {missing[0]} is missing")
     return model

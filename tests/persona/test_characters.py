@@ -38,6 +38,7 @@ def test_a_persona_of_ones_own(tmp_path: Path) -> None:
     [
         ("no toml", "not TOML"),
         ("", "no .*character.* table"),
+        ("character = [1]", "must be a table of named fields"),
         ('[[character]]\nid = "a"', "needs the text field 'name'"),
         ('[[character]]\nid = "a"\nname = "A"\nvoice = "x"', "unknown field 'voice'"),
         ('[[character]]\nid = "a"\nname = "A"\nfallbacks = []', "at least one line"),

@@ -30,6 +30,7 @@ def test_steps_bound_a_run_too() -> None:
     assert budget.progress() == 0.9
     budget.step_ended(10)
     assert budget.is_over()
+    assert not budget.is_out_of_time()
 
 
 def test_warm_up_stable_decay() -> None:

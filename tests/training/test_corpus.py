@@ -1,5 +1,6 @@
 """Reading ConvoKit's format: order, notes, episodes, and nothing unpickled."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +81,6 @@ def _read_carelessly(convokit: object, folder: Path) -> Exception:
 
 def _mark_binary(folder: Path, part: str, field: str) -> None:
     """Point every record's field at entry 0 of the pickle, as ConvoKit writes binary metadata."""
-    import json
-
     pointer = f"<##bin{0}&&@**>"
     if part == "utterances":
         rows = [json.loads(line) for line in (folder / "utterances.jsonl").read_text().splitlines()]
@@ -114,6 +113,39 @@ def test_a_missing_or_damaged_file_is_named(make_corpus: Make, tmp_path: Path, f
     (folder / file).unlink()
     with pytest.raises(CorpusError, match=f"it has no {file}"):
         load_corpus(str(folder), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[]", "no table 'utterances-index'"),
+        ('{"utterances-index": {}, "speakers-index": 1}', "no table 'speakers-index'"),
+    ],
+)
+def test_a_malformed_index_is_said(make_corpus: Make, tmp_path: Path, content: str, complaint: str) -> None:
+    folder = make_corpus()
+    (folder / "index.json").write_text(content)
+    with pytest.raises(CorpusError, match=complaint):
+        load_corpus(str(folder), tmp_path)
+
+
+def edit_utterances(folder: Path, change: dict[str, object]) -> None:
+    """Change the first record; the others follow the old way."""
+    first, *others = (folder / "utterances.jsonl").read_text().splitlines()
+    (folder / "utterances.jsonl").write_text("\n".join([json.dumps(json.loads(first) | change), *others]) + "\n")
+
+
+def test_an_utterance_without_a_speaker_is_said(make_corpus: Make, tmp_path: Path) -> None:
+    folder = make_corpus()
+    edit_utterances(folder, {"speaker": None})
+    with pytest.raises(CorpusError, match="s01_e11_c01_u008 has no speaker"):
+        load_corpus(str(folder), tmp_path)
+
+
+def test_an_utterance_without_text_is_left_out_and_any_id_will_do(make_corpus: Make, tmp_path: Path) -> None:
+    folder = make_corpus()
+    edit_utterances(folder, {"text": None, "id": "s01_e11_c01_u008²"})
+    assert [len(scene.turns) for scene in load_corpus(str(folder), tmp_path).scenes[-2:]] == [8, 7]
 
 
 def test_an_empty_or_absent_corpus_is_refused(make_corpus: Make, tmp_path: Path) -> None:

@@ -60,6 +60,19 @@ def test_a_resumed_run_must_ask_for_the_same(folder: RunFolder) -> None:
         RunFolder(folder.path).begin({"seed": 1}, resume=True)
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "loss.png", "model"])
+def test_what_somebody_else_keeps_there_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match="holds something else"):
+        RunFolder(tmp_path).begin({}, resume=False)
+
+
+def test_a_run_file_that_is_no_table_is_damaged(folder: RunFolder) -> None:
+    replace_text(folder.path / "run.json", "[1]")
+    with pytest.raises(RunError, match="is damaged"):
+        RunFolder(folder.path).begin({"seed": 1}, resume=True)
+
+
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write into"):

@@ -8,6 +8,7 @@ from bot.engine.tokenizer import HubTokenizer
 from persona.dialogue import Scene, Turn
 from persona.screenplay import EOS_JOINED, Screenplay
 from tests.toys import toy_scenes, toy_tokenizer
+from training.corpus import CorpusError
 from training.measures import NOT_LEARNED, collate
 from training.samples import STRANGERS, Sampler, batches, mask_a_speaker
 from training.stream import BatchStream, Diet
@@ -47,6 +48,13 @@ def test_batches_hold_every_window_once_within_the_budget(screenplay: Screenplay
     assert sorted(map(id, windows)) == sorted(id(one) for batch in planned for one in batch)
     assert all(len(batch) * max(map(len, batch)) <= 300 for batch in planned)
     assert any(len(batch) > 1 for batch in planned)
+    assert all(len(batch) == 1 for batch in batches(windows, 20, random.Random(1)))
+
+
+def test_a_stream_with_nothing_to_learn_ends_in_a_sentence(screenplay: Screenplay) -> None:
+    stream = BatchStream(Diet(toy_scenes(3), Sampler(screenplay, {"Nobody"}), 300, 0), 0, lambda epoch, batch: None)
+    with pytest.raises(CorpusError, match="say nothing in the training episodes"):
+        next(iter(stream))
 
 
 def test_padding_is_neither_read_nor_learned(screenplay: Screenplay) -> None:

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from bot.engine.checkpoints import ADAPTER, load_checkpoint
 from persona.card import read_card
 from persona.dialogue import Turn
-from tests.toys import toy_gpt2
+from tests.toys import toy_gpt2, toy_scenes
 from training.evaluate import EvaluationError, Question, evaluate
+from training.split import split_by_episode
 from training.train import Options, TrainingError, train
 
 Make = Callable[..., Path]
@@ -187,6 +188,30 @@ def test_spent_minutes_are_said(options: Options) -> None:
         train(replace(options, minutes=None, max_steps=None, resume=True, started=time.monotonic() - 60), quiet, quiet)
 
 
+def test_steps_that_are_done_leave_the_minutes(options: Options) -> None:
+    train(replace(options, minutes=None, max_steps=2), quiet, quiet)
+    assert records_of(options)[-1]["left"] > 100
+    train(replace(options, minutes=None, max_steps=3, resume=True), quiet, quiet)
+    assert (options.out / "checkpoints" / "step-00000003").is_dir()
+
+
+def test_a_character_who_only_speaks_where_nothing_is_learned_is_refused(options: Options, make_corpus: Make) -> None:
+    scenes = toy_scenes()
+    held_out = {scene.episode for scene in split_by_episode(scenes).validation}
+    renamed = toy_scenes(speakers=("Ben", "Ann"))
+    others = tuple(one if one.episode in held_out else new for one, new in zip(scenes, renamed, strict=True))
+    corpus = make_corpus(others, "elsewhere")
+    with pytest.raises(TrainingError, match="say nothing in the training episodes"):
+        train(replace(options, corpus=str(corpus)), quiet, quiet)
+    assert not options.out.exists()
+
+
+def test_a_template_names_its_speaker_as_the_format_does(options: Options, make_corpus: Make) -> None:
+    corpus = make_corpus(toy_scenes(speakers=("Ann: <|im_end|>", "Ben")), "odd")
+    folder = train(replace(options, corpus=str(corpus), persona="Ann: <|im_end|>"), quiet, quiet)
+    assert "'Ann < |im_end| >'" in (folder / "chat_template.jinja").read_text()
+
+
 def test_minutes_bound_a_run_without_steps(options: Options) -> None:
     said: list[str] = []
     started = time.monotonic()
@@ -202,7 +227,7 @@ def test_evaluate_measures_a_checkpoint_beside_its_base(options: Options) -> Non
     assert answer.ratio < 1
     assert answer.ratio_low == pytest.approx(answer.ratio) == answer.ratio_high  # one episode only
     assert answer.replies > 0
-    with pytest.raises(EvaluationError, match="say nothing in the dev episodes"):
+    with pytest.raises(EvaluationError, match="there is no split 'dev' to measure"):
         evaluate(Question(folder, options.corpus, options.cache, "dev"))
     (folder / ADAPTER).write_bytes(b"not weights")
     with pytest.raises(EvaluationError, match="cannot be loaded"):

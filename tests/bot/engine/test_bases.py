@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from bot.engine.bases import BaseError, find_base
-from bot.engine.checkpoints import load_base_model, load_screenplay
+from bot.engine.checkpoints import CheckpointError, load_base_model, load_screenplay
 from tests.toys import toy_gpt2
 
 
@@ -61,6 +61,46 @@ def test_what_is_no_base_is_said(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(BaseError, match=r"neither model\.safetensors nor pytorch_model\.bin"):
         find_base(str(folder), tmp_path)
+
+
+def test_a_large_model_in_shards_is_read_and_its_lack_said(tmp_path: Path) -> None:
+    folder = toy_gpt2(tmp_path / "large")
+    whole = load_base_model(find_base(str(folder), tmp_path), torch.float32)
+    (folder / "model.safetensors").unlink()
+    whole.save_pretrained(folder, max_shard_size="50KB")
+    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    assert len(shards) > 1
+    base = find_base(str(folder), tmp_path)
+    assert find_base(str(folder), tmp_path).card == base.card
+    again = load_base_model(base, torch.float32).state_dict()
+    assert all(torch.equal(again[key], value) for key, value in whole.state_dict().items())
+    shards[0].unlink()
+    with pytest.raises(BaseError, match="lacks parts of its weights"):
+        find_base(str(folder), tmp_path)
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(tmp_path: Path) -> None:
+    folder = toy_gpt2(tmp_path / "half", pickled=True)
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    torch.save({key: one for key, one in weights.items() if ".h.1." not in key}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"incomplete: transformer\.h\.1\..* is missing"):
+        load_base_model(find_base(str(folder), tmp_path / "cache"), torch.float32)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused_until_it_is_mended(tmp_path: Path) -> None:
+    folder = toy_gpt2(tmp_path / "mute", pickled=True)
+    vocabulary = {name: (folder / name).read_bytes() for name in ("vocab.json", "merges.txt")}
+    for name in vocabulary:
+        (folder / name).unlink()
+    with pytest.raises(BaseError, match=r"the tokenizer in .* cannot be loaded"):
+        find_base(str(folder), tmp_path / "cache")
+    for name, content in vocabulary.items():
+        (folder / name).write_bytes(content)
+    mended = find_base(str(folder), tmp_path / "cache")
+    assert len(load_screenplay(mended.folder).said("Hello there")) > 2
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_head": 4}))
+    assert find_base(str(folder), tmp_path / "cache").folder != mended.folder
 
 
 def test_an_unreachable_hub_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
