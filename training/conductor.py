@@ -88,8 +88,11 @@ class Conductor(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
         elif budget.progress() >= self.progress.validated / VALIDATIONS:
+            best = self.progress.best
             self._validate(state.global_step)
             self._restart_window()
+            # A resumed run must know the best that is on the disk, or a worse one would replace it.
+            control.should_save = self.progress.best < best
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
             control.should_save = True
             self._saved_at = time.monotonic()

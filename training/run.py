@@ -102,7 +102,7 @@ class Run:
             if turns:
                 left = turns[-1]["until"] - spent if turns[-1]["kind"] == "start" else turns[-1]["left"]
         minutes = left if options.minutes is None else options.minutes
-        if minutes <= 0:
+        if not minutes > 0:  # not a number is none either
             raise RunError(f"the minutes of this run are spent; the best is in {folder.model}, --max-minutes adds more")
         if options.max_steps and step >= options.max_steps:
             raise RunError(

@@ -203,9 +203,3 @@ def _made_once(target: Path, make: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise BaseError(f"cannot write the unpacked base into {target.parent}: {error.strerror or error}") from error
     return target
-
-
-def describe(base: Base) -> str:
-    """Return the model's own name and size for messages, from its config."""
-    config = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
-    return f"{base.card.name} ({config.get('model_type', 'unknown architecture')})"

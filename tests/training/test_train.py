@@ -134,6 +134,18 @@ def test_killed_before_the_first_checkpoint_it_starts_again_and_says_so(options:
     assert any("before its first checkpoint: starting again" in line for line in said)
 
 
+def test_a_resumed_run_knows_the_best_that_is_on_the_disk(options: Options) -> None:
+    def die(record: dict[str, Any]) -> None:
+        if record["kind"] == "validation" and record["step"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(options, minutes=10_000.0, max_steps=8, learning_rate=1e-2), quiet, die)
+    newest = sorted((options.out / "checkpoints").glob("step-*"))[-1]
+    known = json.loads((newest / "progress.json").read_text())["best_step"]
+    assert known == read_card(options.out / "model").training["steps"] > 0
+
+
 def test_a_half_written_checkpoint_is_passed_over(options: Options) -> None:
     train(options, quiet, quiet)
     broken = options.out / "checkpoints" / "step-00000099"
