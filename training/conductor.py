@@ -65,6 +65,7 @@ class Conductor(TrainerCallback):
         self._window_began = time.monotonic()
         self._tokens_before = progress.tokens
         self._validated_at = -1
+        self._rate = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -89,6 +90,7 @@ class Conductor(TrainerCallback):
             control.should_save = True
         elif budget.progress() >= self.progress.validated / VALIDATIONS:
             best = self.progress.best
+            self._measure_rate()
             self._validate(state.global_step)
             self._restart_window()
             # A resumed run must know the best that is on the disk, or a worse one would replace it.
@@ -109,7 +111,7 @@ class Conductor(TrainerCallback):
         """Write and show one training step."""
         if not logs or "loss" not in logs:
             return
-        elapsed = max(1e-6, time.monotonic() - self._window_began)
+        self._measure_rate()
         self._record(
             kind="train",
             step=state.global_step,
@@ -117,7 +119,7 @@ class Conductor(TrainerCallback):
             learning_rate=logs["learning_rate"],
             tokens=self.progress.tokens,
             learned=self.progress.learned,
-            tokens_per_second=round((self.progress.tokens - self._tokens_before) / elapsed, 1),
+            tokens_per_second=self._rate,
             epoch=self.progress.epoch,
         )
 
@@ -162,6 +164,12 @@ class Conductor(TrainerCallback):
         record |= {"minutes": round(self.stage.budget.total(), 4)}
         self.stage.folder.log(record)
         self.stage.show(record)
+
+    def _measure_rate(self) -> None:
+        """Take the tokens a second since the last validation; the step that one ended has none yet."""
+        if self.progress.tokens > self._tokens_before:
+            elapsed = time.monotonic() - self._window_began
+            self._rate = round((self.progress.tokens - self._tokens_before) / elapsed, 1)
 
     def _restart_window(self) -> None:
         self._window_began, self._tokens_before = time.monotonic(), self.progress.tokens

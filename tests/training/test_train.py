@@ -55,6 +55,7 @@ def test_a_run_leaves_a_checkpoint_that_can_talk(options: Options) -> None:
     kinds = [one["kind"] for one in records_of(options)]
     assert kinds[0] == "start"
     assert {"train", "validation"} <= set(kinds)
+    assert all(one["tokens_per_second"] > 0 for one in records_of(options) if one["kind"] == "train")
     assert (options.out / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert not list(options.out.rglob("training_args.bin"))
 

@@ -20,6 +20,9 @@ from bot.replier import Address, Incoming, Replier
 HIDDEN = "Discord hides the words of this message from me: mention me, or leave the ping of your reply on."
 TYPING_SECONDS = 8.0  # Discord shows the indicator for ten
 
+# We only write: that the libraries for voice are missing is nobody's concern.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
 _log = logs.logger("platforms.discord")
 
 
