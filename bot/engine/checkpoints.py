@@ -132,7 +132,7 @@ def _taught(
                 f"the adapter in {folder} belongs to another base: its card names {card.base.name} with the "
                 f"checksum {card.base.sha256[:12]}, the one here has {base.card.sha256[:12]}"
             )
-        model = merged(load_base_model(base, torch.float32), folder).to(dtype)
+        model = merged(load_base_model(base, dtype), folder)
     screenplay = load_screenplay(base.folder, card.format)
     if screenplay.format is not format_for(screenplay.tokenizer):
         raise CheckpointError(f"{folder} was taught in the format {card.format!r}, which does not fit its base")
