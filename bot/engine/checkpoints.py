@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from bot.engine.bases import EMBEDDED, SAFETENSORS, Base, BaseError, Tell, find_base
+from bot.engine.bases import EMBEDDED, Base, BaseError, Tell, find_base
 from bot.engine.precision import choose_precision
 from bot.engine.shipped import checkpoint_folder
 from bot.engine.tokenizer import HubTokenizer
@@ -160,17 +160,3 @@ def quiet_peft() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
-
-
-__all__ = [
-    "ADAPTER",
-    "SAFETENSORS",
-    "CheckpointError",
-    "LoadedCheckpoint",
-    "choose_device",
-    "load_base_model",
-    "load_checkpoint",
-    "load_screenplay",
-    "merged",
-    "quiet_peft",
-]
