@@ -1,27 +1,30 @@
 """Corpora in ConvoKit's format, as scenes. The only file that knows ConvoKit.
 
 ConvoKit unpickles metadata that `index.json` marks `bin`, so the index is read first and every
-field that is not needed is left out, those above all.
+field that is not needed is left out, those above all. What was read is kept (`training.scenecache`),
+since importing ConvoKit alone takes seconds.
 """
 
 import contextlib
 import functools
 import hashlib
 import importlib
+import io
 import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from persona.dialogue import Scene, Turn
-from persona.lines import merge_runs, spoken
+from persona.dialogue import Scene
+from training.conversations import CLEANING, Conversation, in_order, is_show, natural, scene_of
+from training.scenecache import Parsed, read_parsed, write_parsed
 
-DIRECTIONS = "TRANSCRIPT_NOTE"
-SPOKEN_AS = {"#ALL#": "Everybody", "unknown": "Somebody"}
+Unit = Literal["episode", "conversation"]
+Read = TypeVar("Read")
 _FILES = ("utterances.jsonl", "conversations.json", "speakers.json", "corpus.json", "index.json")
 _EPISODE_FIELDS = ("season", "episode")
 _INDEXED = {
@@ -38,11 +41,17 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The scenes of a corpus in the order of their ids; `sha256` is over the files they came from."""
+    """The scenes of a corpus in the order of their ids; `sha256` is over the files they came from.
+
+    `unit` is what a split keeps whole: "conversation" where no conversation names its episode.
+    `seasons` gives an episode's season, "" where the corpus does not say.
+    """
 
     name: str
     sha256: str
     scenes: tuple[Scene, ...]
+    unit: Unit = "episode"
+    seasons: Mapping[str, str] = field(default_factory=dict)
 
     def speakers(self) -> set[str]:
         """Return the names of everybody who speaks."""
@@ -51,58 +60,82 @@ class Corpus:
 
 def load_corpus(name: str, cache: Path) -> Corpus:
     """Load a corpus folder, or download the ConvoKit corpus of that name; raises CorpusError."""
+    folder = find_corpus(name, cache)
+    sha256 = _checksum(folder)
+    kept = cache / "scenes" / f"{sha256}-{CLEANING}.jsonl"
+    parsed = read_parsed(kept)
+    if parsed is None:
+        parsed = _guarded(_parsed, folder, cache)
+        write_parsed(kept, parsed)
+    if not parsed.scenes:
+        raise CorpusError(f"the corpus {folder} is empty: it has no conversation of two turns or more")
+    unit: Unit = "episode" if parsed.has_episodes else "conversation"
+    return Corpus(folder.absolute().name, sha256, parsed.scenes, unit, parsed.seasons)
+
+
+def find_corpus(name: str, cache: Path) -> Path:
+    """Return a corpus's folder, the download of that name where there is none; raises CorpusError."""
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _downloaded(name, cache)
     missing = [file for file in _FILES if not (folder / file).is_file()]
     if missing:
         raise CorpusError(f"{folder} is not in ConvoKit's format: it has no {missing[0]}")
+    return folder
+
+
+def read_conversations(folder: Path, cache: Path) -> list[Conversation]:
+    """Read all conversations of a corpus's folder, nothing left out; raises CorpusError."""
+    return _guarded(_conversations, folder, cache)
+
+
+def _guarded(read: Callable[[Path, Path], Read], folder: Path, cache: Path) -> Read:
     try:
-        scenes = _scenes(folder, cache)
+        return read(folder, cache)
     except CorpusError:
         raise
     except Exception as error:  # ConvoKit raises whatever its parsing meets
         raise CorpusError(
             f"{folder} is not in ConvoKit's format: reading it failed with {type(error).__name__}"
         ) from error
-    if not scenes:
-        raise CorpusError(f"the corpus {folder} is empty: it has no conversation of two turns or more")
-    return Corpus(folder.name, _checksum(folder), scenes)
 
 
-def _scenes(folder: Path, cache: Path) -> tuple[Scene, ...]:
+def _parsed(folder: Path, cache: Path) -> Parsed:
+    conversations = read_conversations(folder, cache)
+    show = is_show(conversations)
+    seasons: dict[str, str] = {}
+    scenes: list[Scene] = []
+    for conversation in conversations:
+        scene = scene_of(conversation, show=show)
+        if len(scene.turns) > 1:
+            scenes.append(scene)
+            seasons[scene.episode] = conversation.season
+    return Parsed(tuple(scenes), show, seasons)
+
+
+def _conversations(folder: Path, cache: Path) -> list[Conversation]:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     missing = [part for part in _INDEXED if not isinstance(index, dict) or not isinstance(index.get(part), dict)]
     if missing:
         raise CorpusError(f"{folder} is not in ConvoKit's format: its index.json has no table {missing[0]!r}")
-    with _quiet_convokit(cache) as convokit:
+    # It warns once an utterance of what makes no difference here: ids that are numbers, speakers without metadata.
+    with _quiet_convokit(cache) as convokit, contextlib.redirect_stdout(io.StringIO()):
         loaded = convokit.Corpus(filename=str(folder), backend="mem", **_left_out(index))
         turns: dict[str, list[Any]] = defaultdict(list)
         for utterance in loaded.iter_utterances():
-            if not isinstance(utterance.speaker.id, str):
+            if utterance.speaker.id is None:
                 raise CorpusError(f"{folder} is not in ConvoKit's format: utterance {utterance.id} has no speaker")
             turns[utterance.conversation_id].append(utterance)
-        episodes = {key: _episode(loaded.get_conversation(key).meta, key) for key in turns}
-    scenes = (_scene(key, episodes[key], turns[key]) for key in sorted(turns, key=_natural))
-    return tuple(scene for scene in scenes if len(scene.turns) > 1)
+        places = {key: _place(loaded.get_conversation(key).meta, index) for key in turns}
+    return [Conversation(str(key), *places[key], in_order(turns[key])) for key in sorted(turns, key=natural)]
 
 
-def _scene(key: str, episode: str, utterances: list[Any]) -> Scene:
-    if all(isinstance(one.timestamp, int | float) for one in utterances):
-        ordered = sorted(utterances, key=lambda one: one.timestamp)
-    else:
-        ordered = sorted(utterances, key=lambda one: _natural(one.id))
-    turns = (
-        Turn(SPOKEN_AS.get(one.speaker.id, one.speaker.id), spoken(one.text or ""))
-        for one in ordered
-        if one.speaker.id != DIRECTIONS
-    )
-    return merge_runs(Scene(tuple(turns), key, episode))
-
-
-def _episode(meta: Any, conversation: str) -> str:
-    parts = [str(meta[field]) for field in _EPISODE_FIELDS if meta.get(field) is not None]
-    return "_".join(parts) if meta.get("episode") is not None else conversation
+def _place(meta: Any, index: Any) -> tuple[str, str]:
+    """Return the season and the episode's id of a conversation, "" where it names none."""
+    kinds = index["conversations-index"]
+    values = {field: meta.get(field) for field in _EPISODE_FIELDS if "bin" not in kinds.get(field, ())}
+    parts = {field: str(value) for field, value in values.items() if value is not None}
+    return parts.get("season", ""), "_".join(parts.values()) if "episode" in parts else ""
 
 
 def _left_out(index: Any) -> dict[str, list[str]]:
@@ -149,10 +182,8 @@ def _downloaded(name: str, cache: Path) -> Path:
 
 def _checksum(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in _FILES:
-        digest.update((folder / file).read_bytes())
+    for name in _FILES:
+        with (folder / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
     return digest.hexdigest()
-
-
-def _natural(key: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]

@@ -3,12 +3,13 @@
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.lines import teaches
-from persona.screenplay import Screenplay, Tokens
+from persona.screenplay import Tokens
 
 WINDOW = 512
 OVERLAP = 128
@@ -23,11 +24,20 @@ STRANGERS = (
 )
 
 
+class Turns(Protocol):
+    """What makes tokens of a turn: a Screenplay, or `training.tokenized.TokenizedTurns`."""
+
+    def turn(self, turn: Turn, *, learned: bool) -> Tokens:
+        """Return one whole turn; where `learned`, its text and end of turn are marked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of one scene: `ids` and `learned` of equal length, and the bytes that are learned.
 
-    `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text.
+    `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. The first
+    `repeated` tokens stood in an earlier window already, and are context only.
     """
 
     ids: tuple[int, ...]
@@ -35,6 +45,7 @@ class Window:
     replies: int
     learned_bytes: int
     episode: str
+    repeated: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,22 +54,38 @@ class Window:
 Batch = list[Window]
 
 
+class _Piece(NamedTuple):
+    """One turn of a window: `size` bytes are learned; `seen` where an earlier window holds it."""
+
+    tokens: Tokens
+    size: int
+    seen: bool = False
+
+
 def window_of(config: Any) -> int:
     """Return the longest window in tokens: ours, or what a base of this config can read if less."""
     return min(WINDOW, int(getattr(config, "max_position_embeddings", WINDOW)))
 
 
 class Sampler:
-    """Makes the windows of scenes for one set of taught characters.
+    """Makes the windows of scenes for one set of taught characters; everybody is taught where it is None.
 
     Scenes longer than a window are continued in the next one behind as many earlier turns as fit
     into the overlap; those are context only, so one pass learns each line once.
     """
 
-    def __init__(self, screenplay: Screenplay, taught: Collection[str], *, window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        screenplay: Turns,
+        taught: Collection[str] | None,
+        *,
+        window: int = WINDOW,
+        masked_share: float = MASKED_SHARE,
+    ) -> None:
         self.screenplay = screenplay
-        self.taught = frozenset(taught)
+        self.taught = None if taught is None else frozenset(taught)
         self.window = window
+        self.masked_share = masked_share
 
     def windows(self, scenes: Iterable[Scene]) -> list[Window]:
         """Return the windows of `scenes` that teach anything."""
@@ -69,36 +96,50 @@ class Sampler:
         windows: list[Window] = []
         for scene in scenes:
             draw = random.Random(f"{seed}:{epoch}:{scene.id}")  # noqa: S311 - sampling, not secrets
-            windows += self._of_scene(*mask_a_speaker(scene, self.taught, draw))
+            masks = draw.random() < self.masked_share
+            windows += self._of_scene(*(mask_a_speaker(scene, self.taught, draw) if masks else (scene, self.taught)))
         return windows
 
-    def _of_scene(self, scene: Scene, taught: Collection[str]) -> Iterator[Window]:
-        open_turns: list[tuple[Tokens, int]] = []
+    def _of_scene(self, scene: Scene, taught: Collection[str] | None) -> Iterator[Window]:
+        pieces: list[_Piece] = []
+        length = 0
         for turn in scene.turns:
-            learned = teaches(turn, taught)
+            learned = teaches(turn, (turn.name,) if taught is None else taught)
             tokens = self.screenplay.turn(turn, learned=learned)
             if len(tokens.ids) > self.window:
                 continue  # a speech longer than a window could only be learned without its end
-            if sum(len(one.ids) for one, _ in open_turns) + len(tokens.ids) > self.window:
-                yield from _closed(open_turns, scene.episode)
-                open_turns = _context(open_turns, min(OVERLAP, self.window - len(tokens.ids)))
-            open_turns.append((tokens, len(turn.text.encode()) if learned else 0))
-        yield from _closed(open_turns, scene.episode)
+            if length + len(tokens.ids) > self.window:
+                window = _closed(pieces, scene.episode)
+                if window:
+                    yield window
+                pieces = _context(pieces, min(OVERLAP, self.window - len(tokens.ids)), seen=window is not None)
+                length = sum(len(one.tokens.ids) for one in pieces)
+            pieces.append(_Piece(tokens, len(turn.text.encode()) if learned else 0))
+            length += len(tokens.ids)
+        window = _closed(pieces, scene.episode)
+        if window:
+            yield window
 
 
-def mask_a_speaker(scene: Scene, taught: Collection[str], draw: random.Random) -> tuple[Scene, Collection[str]]:
-    """Give one speaker of some scenes a stranger's name, so that such names mean something.
+def mask_a_speaker(
+    scene: Scene, taught: Collection[str] | None, draw: random.Random
+) -> tuple[Scene, Collection[str] | None]:
+    """Give one speaker a stranger's name, so that such names mean something.
 
-    Returns the scene and who is still taught in it: at least one character who was before.
+    Returns the scene and who is still taught in it: at least one character who was before, so a
+    scene in which one alone is taught may come back as it was. Where everybody is taught (`taught`
+    is None), the stranger is too: such a corpus teaches how people talk, whatever they are called.
     """
     speakers = sorted({turn.name for turn in scene.turns})
-    present = [name for name in speakers if name in taught]
-    choice = [name for name in speakers if name not in taught or len(present) > 1]
-    if not choice or not present or draw.random() >= MASKED_SHARE:
+    present = [name for name in speakers if taught is None or name in taught]
+    choice = [name for name in speakers if taught is None or name not in taught or len(present) > 1]
+    if not choice or not present:
         return scene, taught
-    masked, stranger = draw.choice(choice), draw.choice(STRANGERS)
+    masked = draw.choice(choice)
+    stranger = draw.choice([name for name in STRANGERS if taught is not None or name not in speakers])
     turns = tuple(Turn(stranger if turn.name == masked else turn.name, turn.text) for turn in scene.turns)
-    return Scene(turns, scene.id, scene.episode), frozenset(taught) - {masked, stranger}
+    still = None if taught is None else frozenset(taught) - {masked, stranger}
+    return Scene(turns, scene.id, scene.episode), still
 
 
 def batches(windows: Sequence[Window], tokens: int, draw: random.Random) -> list[Batch]:
@@ -129,21 +170,31 @@ def _filled(windows: Iterable[Window], tokens: int) -> Iterator[Batch]:
         yield batch
 
 
-def _closed(turns: Sequence[tuple[Tokens, int]], episode: str) -> Iterator[Window]:
-    ids = tuple(token for tokens, _ in turns for token in tokens.ids)
-    learned = tuple(mark for tokens, _ in turns for mark in tokens.learned)
-    if any(learned):
-        yield Window(ids, learned, sum(size > 0 for _, size in turns), sum(size for _, size in turns), episode)
+def _closed(pieces: Sequence[_Piece], episode: str) -> Window | None:
+    """Return the window of `pieces`, None where it would teach nothing."""
+    replies = sum(piece.size > 0 for piece in pieces)
+    if not replies:
+        return None
+    return Window(
+        tuple(chain.from_iterable(piece.tokens.ids for piece in pieces)),
+        tuple(chain.from_iterable(piece.tokens.learned for piece in pieces)),
+        replies,
+        sum(piece.size for piece in pieces),
+        episode,
+        sum(len(piece.tokens.ids) for piece in pieces if piece.seen),
+    )
 
 
-def _context(turns: Sequence[tuple[Tokens, int]], room: int) -> list[tuple[Tokens, int]]:
-    kept: list[tuple[Tokens, int]] = []
-    for tokens, _ in reversed(turns):
-        room -= len(tokens.ids)
+def _context(pieces: Sequence[_Piece], room: int, *, seen: bool) -> list[_Piece]:
+    """Return the last pieces that fit into `room` tokens, as context; `seen` where their window was kept."""
+    kept: list[_Piece] = []
+    for piece in reversed(pieces):
+        length = len(piece.tokens.ids)
+        room -= length
         if room < 0:
             break
-        kept.insert(0, (Tokens(tokens.ids, [False] * len(tokens.ids)), 0))
-    return kept
+        kept.append(_Piece(Tokens(piece.tokens.ids, [False] * length), 0, seen or piece.seen))
+    return kept[::-1]
 
 
 def _mean_length(windows: Sequence[Window]) -> int:

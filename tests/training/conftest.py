@@ -9,6 +9,7 @@ import pytest
 
 from persona.dialogue import Scene
 from tests.toys import toy_gpt2, toy_scenes
+from training.corpus import Corpus, load_corpus
 
 FRIENDS = Path(__file__).parents[3] / "shared" / "corpora" / "friends-corpus"
 
@@ -56,3 +57,11 @@ def friends_corpus() -> Path:
     if not FRIENDS.is_dir():
         pytest.skip("the show's corpus is not on this machine")
     return FRIENDS
+
+
+@pytest.fixture(scope="session")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The show's corpus, read once for all tests."""
+    if not FRIENDS.is_dir():
+        pytest.skip("the show's corpus is not on this machine")
+    return load_corpus(str(FRIENDS), tmp_path_factory.mktemp("show"))

@@ -9,7 +9,7 @@ import pytest
 
 from persona.dialogue import Scene, Turn
 from tests.toys import toy_scenes
-from training.corpus import CorpusError, load_corpus
+from training.corpus import Corpus, CorpusError, load_corpus
 
 Make = Callable[..., Path]
 
@@ -39,6 +39,12 @@ def test_without_episodes_a_conversation_is_the_unit(make_corpus: Make, tmp_path
     assert len({scene.episode for scene in corpus.scenes}) == len(corpus.scenes) == 12
 
 
+def test_an_episode_has_a_season(make_corpus: Make, tmp_path: Path) -> None:
+    corpus = load_corpus(str(make_corpus()), tmp_path)
+    assert corpus.unit == "episode"
+    assert corpus.seasons == {f"s01_e{number:02d}": "s01" for number in range(12)}
+
+
 class Boom:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (Path.touch, (Path(BOOM[0]),))  # type: ignore[return-value]
@@ -61,7 +67,8 @@ def test_nothing_marked_binary_is_unpickled(make_corpus: Make, tmp_path: Path, p
     BOOM[:] = [str(marker)]
     (folder / file).write_bytes(pickle.dumps([Boom()] * 200))
     _mark_binary(folder, part, field)
-    load_corpus(str(folder), tmp_path)
+    corpus = load_corpus(str(folder), tmp_path)
+    assert not any("bin" in scene.episode for scene in corpus.scenes)
     assert not marker.exists()
     if part != "overall":
         with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the planted value breaks
@@ -157,9 +164,9 @@ def test_an_empty_or_absent_corpus_is_refused(make_corpus: Make, tmp_path: Path)
         load_corpus("no-such-corpus", tmp_path)
 
 
-def test_the_show(friends_corpus: Path, tmp_path: Path) -> None:
-    corpus = load_corpus(str(friends_corpus), tmp_path)
-    assert len(corpus.scenes) > 2_500
-    assert "TRANSCRIPT_NOTE" not in corpus.speakers()
-    assert {scene.episode[0] for scene in corpus.scenes} == {"s"}
-    assert not any("[" in turn.text and "]" in turn.text for scene in corpus.scenes[:500] for turn in scene.turns)
+def test_the_show(show: Corpus) -> None:
+    assert len(show.scenes) > 2_500
+    assert "TRANSCRIPT_NOTE" not in show.speakers()
+    assert {scene.episode[0] for scene in show.scenes} == {"s"}
+    assert not any("[" in turn.text and "]" in turn.text for scene in show.scenes[:500] for turn in scene.turns)
+    assert set(show.seasons.values()) == {f"s0{number}" for number in range(1, 10)}
