@@ -4,14 +4,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from bot.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from training.evaluate import Answer
 
 _STARTED = time.monotonic()
 _REFUSED = 2
@@ -19,28 +23,64 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
-    corpus: Annotated[str, typer.Option(help="A folder in ConvoKit's format, or the name of a ConvoKit corpus.")],
-    out: Annotated[Path, typer.Option(help="The run's folder: checkpoints, metrics, picture, and the best model.")],
+    corpus: Annotated[
+        list[str],
+        typer.Option(
+            help="A folder in ConvoKit's format or the name of a ConvoKit corpus, with :WEIGHT or without; "
+            "repeat it for more. The first is the show."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The run's folder: checkpoints, metrics, report, and the best model.")],
     base: Annotated[str, typer.Option(help="'embedded', a hub id such as microsoft/DialoGPT-small, or a folder.")] = (
         "embedded"
     ),
     persona: Annotated[
-        str, typer.Option(help="'all' friends, one of them, any speaker of the corpus, or a TOML file.")
+        str,
+        typer.Option(help="'all' friends, one of them, any speaker of the corpus, 'everybody', or a TOML file."),
     ] = "all",
     max_minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Minutes this start may take, saving included (120 where not given).")
+        float | None,
+        typer.Option(
+            help="Minutes over all starts, saving and evaluating included (120 where neither they nor steps "
+            "are given); with --resume, minutes to add."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Leave scenes of the show out, such as season=s10; repeat it for more.")
+    ] = None,
+    train_share: Annotated[float, typer.Option(help="Learn from this share of the show's training scenes only.")] = 1.0,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Fixes the adapter's start and the order of the batches.")
     ] = 0,
     full: Annotated[bool, typer.Option("--full", help="Train all weights instead of a LoRA adapter.")] = False,
-    rank: Annotated[int, typer.Option(min=1, max=256, help="The adapter's rank.")] = 16,
+    rank: Annotated[int, typer.Option(help="The adapter's rank.")] = 16,
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-7, max=1.0, help="1e-3 for an adapter and 1e-4 for --full where not given.")
+        float | None, typer.Option(help="1e-3 for an adapter and 1e-4 for --full where not given.")
     ] = None,
-    tokens: Annotated[int, typer.Option(min=64, help="Tokens a step, padding included.")] = 1024,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
+    dropout: Annotated[float, typer.Option(help="Dropout in the adapter.")] = 0.0,
+    tokens: Annotated[int, typer.Option(help="Tokens a step, padding included.")] = 1024,
+    micro_tokens: Annotated[
+        int | None, typer.Option(help="Tokens computed at once (all of a step); halved where memory runs out.")
+    ] = None,
+    context: Annotated[int | None, typer.Option(help="Longest window in tokens (512, or the base's if less).")] = None,
+    prompt_weight: Annotated[
+        float, typer.Option(help="Weight of the loss on lines that are not taught, from 0 to 1.")
+    ] = 0.0,
+    masked_share: Annotated[
+        float, typer.Option(help="Share of the scenes in which one speaker gets a stranger's name.")
+    ] = 0.25,
+    mixture_temperature: Annotated[
+        float, typer.Option(help="Evens out the corpora's weights above 1, sharpens them below.")
+    ] = 1.0,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after this many steps.")] = None,
+    patience: Annotated[int, typer.Option(help="Validations without a better score before stopping early.")] = 4,
+    validation_share: Annotated[float, typer.Option(help="Share of the time that validating may take.")] = 0.05,
+    save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
+    keep_for_average: Annotated[int, typer.Option(help="Keep this many more checkpoints.")] = 0,
+    replay: Annotated[
+        Path | None, typer.Option(help="Repeat the decisions of another run: its folder or its decisions.jsonl.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Teach a base model how the characters of a corpus talk."""
@@ -48,9 +88,13 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.train import train as run  # noqa: PLC0415
 
     options = Options(
-        corpus=corpus, base=base, persona=persona, minutes=max_minutes, out=out, cache=_cache(), started=_STARTED,
-        resume=resume, seed=seed, full=full, rank=rank, learning_rate=learning_rate, tokens=tokens,
-        max_steps=max_steps, device=device,
+        corpora=tuple(corpus), base=base, persona=persona, minutes=max_minutes, out=out, cache=_cache(),
+        started=_STARTED, resume=resume, seed=seed, full=full, rank=rank, learning_rate=learning_rate,
+        dropout=dropout, tokens=tokens, micro_tokens=micro_tokens, context=context, max_steps=max_steps,
+        device=device, leave_out=tuple(leave_out or ()), train_share=train_share, prompt_weight=prompt_weight,
+        masked_share=masked_share, validation_share=validation_share,
+        mixture_temperature=mixture_temperature, patience=patience, save_minutes=save_minutes,
+        keep_for_average=keep_for_average, replay=replay, command=("echochamber", *sys.argv[1:]),
     )  # fmt: skip
     with _Display(max_minutes) as display:
         try:
@@ -60,14 +104,22 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
             raise typer.Exit(_REFUSED) from error
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     model: Annotated[Path, typer.Option(help="A checkpoint folder, or a run's folder.")],
     corpus: Annotated[str, typer.Option(help="A folder in ConvoKit's format, or the name of a ConvoKit corpus.")],
-    split: Annotated[str, typer.Option(help="validation, test or all.")] = "validation",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures into this file too.")] = None,
+    split: Annotated[str, typer.Option(help="validation, test, left-out or all.")] = "validation",
+    against: Annotated[
+        Path | None, typer.Option(help="Compare with this checkpoint or run instead of the untouched base.")
+    ] = None,
+    scenes: Annotated[
+        int | None, typer.Option(min=1, help="Read only so many scenes, drawn at random and always the same ones.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the measures, by episode too, into this file.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Measure a checkpoint on held-out episodes, beside its untouched base."""
+    """Measure a checkpoint on held-out episodes, beside its untouched base or another checkpoint."""
     from training.evaluate import EvaluationError, Question  # noqa: PLC0415 - torch loads here, not for --help
     from training.evaluate import evaluate as measure  # noqa: PLC0415
 
@@ -76,26 +128,33 @@ def evaluate(
         with Progress(console=screen, transient=True) as bar:
             task = bar.add_task("reading held-out scenes")
             answer = measure(
-                Question(model, corpus, _cache(), split, device),
+                Question(model, corpus, _cache(), split, device, scenes, against),
                 lambda done, of: bar.update(task, completed=done, total=of),
             )
     except EvaluationError as error:
         screen.print(f"Error: {error}.", markup=False, soft_wrap=True)
         raise typer.Exit(_REFUSED) from error
-    table = Table(title=f"{answer.replies} replies in {answer.episodes} {split} episodes")
-    for column in ("", "bits per byte", "perplexity a token"):
-        table.add_column(column, justify="right" if column else "left")
-    table.add_row("untouched base", f"{answer.base_bits_per_byte:.4f}", f"{answer.base_perplexity:.2f}")
-    table.add_row("this checkpoint", f"{answer.bits_per_byte:.4f}", f"{answer.perplexity:.2f}")
-    low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (answer.ratio_low, answer.ratio_high))
-    table.add_row("difference", f"{100 * (answer.ratio - 1):+.1f} % ({low} to {high})", "")
-    Console().print(table)
+    Console().print(_comparison(answer))
     if json_file:
         try:
             json_file.write_text(json.dumps(answer.to_mapping(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             screen.print(f"Error: cannot write {json_file}: {error.strerror or error}.", markup=False, soft_wrap=True)
             raise typer.Exit(_REFUSED) from error
+
+
+def _comparison(answer: "Answer") -> Table:
+    """Return a comparison as a table; a perplexity a token says something only between equal tokenizers."""
+    table = Table(title=Text(answer.title))
+    for column in ("", "bits per byte", "perplexity a token"):
+        table.add_column(column, justify="right" if column else "left")
+    ours, theirs = answer.ours.total, answer.theirs.total
+    same = ours.tokens == theirs.tokens
+    for name, sums in ((answer.against or "untouched base", theirs), ("this checkpoint", ours)):
+        table.add_row(Text(name), f"{sums.bits_per_byte:.4f}", f"{sums.perplexity:.2f}" if same else "")
+    value, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in answer.ratio)
+    table.add_row("difference", f"{value} ({low} to {high})", "")
+    return table
 
 
 def _cache() -> Path:
@@ -132,11 +191,13 @@ class _Display:
         """Show a record of the metrics."""
         elapsed = time.monotonic() - _STARTED
         if record["kind"] == "validation":
-            self.tell(f"step {record['step']}: {record['bits_per_byte']:.4f} bits per byte held out")
-            return
-        state = f"step {record['step']}, loss {record['loss']:.3f}, {record['tokens_per_second']:.0f} tokens/s"
-        self._bar.update(self._task, completed=elapsed, state=state)
-        if self._bar.disable and time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
-            self._said_at = time.monotonic()
-            left = max(0.0, self._minutes - elapsed / 60)
-            self.tell(f"{state}, {left:.0f} minutes left")
+            self.tell(
+                f"step {record['step']}: {record['bits_per_byte']:.4f} bits per byte held out, "
+                f"persona gain {record['persona_gain']:.4f}"
+            )
+        elif record["kind"] == "train":
+            state = f"step {record['step']}, loss {record['loss']:.3f}, {record['tokens_per_second']:.0f} tokens/s"
+            self._bar.update(self._task, completed=elapsed, state=state)
+            if self._bar.disable and time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
+                self._said_at = time.monotonic()
+                self.tell(f"{state}, {record['minutes']:.1f} minutes")

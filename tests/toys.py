@@ -35,13 +35,14 @@ def toy_tokenizer(*, chatml: bool = False, size: int = 400) -> PreTrainedTokeniz
     )
 
 
-def toy_gpt2(folder: Path, *, pickled: bool = False) -> Path:
+def toy_gpt2(folder: Path, *, pickled: bool = False, dropout: float = 0.1) -> Path:
     """Write a GPT-2 of random weights: safetensors, or the old `pytorch_model.bin` with merges.txt."""
     tokenizer = toy_tokenizer()
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2,
         bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id,
+        resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout,
     )  # fmt: skip
     return _write(folder, AutoModelForCausalLM.from_config(config), tokenizer, pickled=pickled)
 

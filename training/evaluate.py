@@ -1,34 +1,33 @@
-"""`echochamber evaluate`: held-out bits per byte of a checkpoint beside its untouched base's.
+"""`echochamber evaluate`: held-out bits per byte of a checkpoint beside its untouched base's, or another checkpoint's.
 
-Both read the same windows of the same held-out episodes in the same format; the interval is a
-paired bootstrap over episodes.
+Both read the same lines of the same held-out episodes, each in the format it was taught; the
+interval is a paired bootstrap over episodes.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bot.engine.bases import Base, BaseError, find_base
-from bot.engine.checkpoints import (
-    CheckpointError,
-    choose_device,
-    load_base_model,
-    load_screenplay,
-    merged,
-)
+from bot.engine.bases import BaseError
+from bot.engine.checkpoints import CheckpointError, choose_device
 from bot.engine.precision import choose_precision
 from bot.engine.shipped import checkpoint_folder
-from persona.card import Card, CardError, read_card
+from persona.card import CardError, read_card
+from persona.dialogue import Scene
 from persona.screenplay import FormatError
-from training.corpus import Corpus, CorpusError, load_corpus
-from training.measures import LearnedLoss, Sums, bootstrap_ratio, by_episode, read_window, total
-from training.samples import Sampler, Window, window_of
-from training.split import split_by_episode
+from training.corpus import CorpusError, load_corpus
+from training.held_out import HeldOut, choose_held_out
+from training.measures import LearnedLoss, Sums, by_episode, read_window
+from training.readings import Ratio, Reading, ReadingError, plain, ratio
+from training.samples import Sampler, Window
+from training.subjects import Subject, base_of, checkpoint, untouched
 
-SPLITS = ("validation", "test", "all")
+UNTOUCHED = "untouched base"
+Step = Callable[[int, int], None]
 
 
 class EvaluationError(RuntimeError):
@@ -37,117 +36,124 @@ class EvaluationError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be measured. `split` is "validation", "test" or "all"."""
+    """What is to be measured: `model` beside its base, or beside the checkpoint `against`.
+
+    `split` is "validation", "test", "left-out" or "all"; `scenes` is how many of its scenes are read, None all.
+    """
 
     model: Path
     corpus: str
     cache: Path
     split: str = "validation"
     device: str = "auto"
+    scenes: int | None = None
+    against: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bits per byte and perplexity of the checkpoint and its base; `ratio` is ours to the base's."""
+    """What the checkpoint and the one beside it read; `ratio` is its bits per byte divided by the other's.
 
-    split: str
-    episodes: int
+    `against` names the other checkpoint and is None for the untouched base; `title` says what was read.
+    """
+
+    title: str
     replies: int
-    bits_per_byte: float
-    perplexity: float
-    base_bits_per_byte: float
-    base_perplexity: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
+    ours: Reading
+    theirs: Reading
+    ratio: Ratio
+    against: str | None = None
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the plain fields."""
-        return asdict(self)
+        """Return the plain fields, nats by episode included."""
+        other = "base" if self.against is None else "against"
+        return self.ours.to_mapping() | {
+            "title": self.title,
+            "episodes": len(self.ours.by_episode),
+            "replies": self.replies,
+            "bits_per_byte": self.ours.total.bits_per_byte,
+            "perplexity": self.ours.total.perplexity,
+            "against": self.against or UNTOUCHED,
+            f"{other}_bits_per_byte": self.theirs.total.bits_per_byte,
+            f"{other}_perplexity": self.theirs.total.perplexity,
+            f"{other}_by_episode": plain(self.theirs.by_episode),
+            "ratio": self.ratio.value,
+            "ratio_low": self.ratio.low,
+            "ratio_high": self.ratio.high,
+        }
 
 
-Step = Callable[[int, int], None]
+def _silent(done: int, of: int) -> None:
+    return
 
 
-def evaluate(question: Question, step: Step = lambda done, of: None) -> Answer:
+def evaluate(question: Question, step: Step = _silent) -> Answer:
     """Measure a checkpoint; `step` is told how many windows are read. Raises EvaluationError."""
     try:
         return _evaluate(question, step)
-    except (BaseError, CardError, CheckpointError, CorpusError, FormatError) as error:
+    except (BaseError, CardError, CheckpointError, CorpusError, FormatError, ReadingError) as error:
         raise EvaluationError(str(error)) from error
 
 
 def _evaluate(question: Question, step: Step) -> Answer:
-    if question.split not in SPLITS:
-        raise CorpusError(f"there is no split {question.split!r} to measure; choose validation, test or all")
-    folder = checkpoint_folder(question.model)
-    card = read_card(folder)
+    folders = [checkpoint_folder(one) for one in (question.model, question.against) if one]
+    cards = [read_card(folder) for folder in folders]
     corpus = load_corpus(question.corpus, question.cache)
-    base = find_base(card.base.name, question.cache)
-    if card.kind == "adapter" and base.card.sha256 != card.base.sha256:
-        raise CheckpointError(f"the adapter in {folder} belongs to another base than the one here")
-    untouched = load_base_model(base, torch.float32)
-    sampler = Sampler(
-        load_screenplay(base.folder, card.format),
-        {one.name for one in card.characters},
-        window=window_of(untouched.config),
-    )
-    windows = _held_out(corpus, card, question.split, sampler)
-    device = choose_device(question.device)
-    reading = _Reading(windows, device, _autocast(device, question.cache), step)
-    theirs = by_episode(reading.read(untouched, 0))
-    ours = by_episode(reading.read(_taught(card, folder, base.folder), len(windows)))
-    low, high = bootstrap_ratio(ours, theirs)
-    mine, others = total(ours.values()), total(theirs.values())
+    held_out = choose_held_out(corpus, question.split, cards).sample(question.scenes)
+    subjects = [checkpoint(folder, question.cache) for folder in folders]
+    if question.against is None:
+        subjects.append(untouched(base_of(cards[0].base, question.cache), cards[0].format))
+    measuring = Measuring(held_out, subjects, choose_device(question.device), question.cache)
+    ours, theirs = measuring.read(step)
+    replies = measuring.replies
     return Answer(
-        split=question.split,
-        episodes=len(ours),
-        replies=sum(window.replies for window in windows),
-        bits_per_byte=mine.bits_per_byte,
-        perplexity=mine.perplexity,
-        base_bits_per_byte=others.bits_per_byte,
-        base_perplexity=others.perplexity,
-        ratio=mine.bits_per_byte / others.bits_per_byte,
-        ratio_low=low,
-        ratio_high=high,
+        held_out.title(replies, len(ours.by_episode)),
+        replies,
+        ours,
+        theirs,
+        ratio(ours, theirs),
+        str(question.against) if question.against else None,
     )
 
 
-def _held_out(corpus: Corpus, card: Card, side: str, sampler: Sampler) -> list[Window]:
-    """Return the windows of the side asked for, held out by the card where it knows this corpus."""
-    if side == "all":
-        scenes = corpus.scenes
-    elif any(one.get("sha256") == corpus.sha256 for one in card.data):
-        wanted = set(card.split.get(side, ()))
-        scenes = tuple(scene for scene in corpus.scenes if scene.episode in wanted)
-    else:
-        scenes = split_by_episode(corpus.scenes).side(side)
-    windows = sampler.windows(scenes)
-    if not windows:
-        raise CorpusError(f"the characters of this checkpoint say nothing in the {side} episodes of {corpus.name}")
-    return windows
+class Measuring:
+    """Reads the same lines with each of `subjects`, one model in memory at a time; raises CorpusError for no line."""
+
+    def __init__(self, held_out: HeldOut, subjects: Sequence[Subject], device: torch.device, cache: Path) -> None:
+        self.held_out, self.subjects, self.device = held_out, subjects, device
+        dtype = choose_precision(device, cache).dtype
+        self._autocast = None if dtype is torch.float32 else dtype
+        scenes = [_fitting(scene, subjects) for scene in held_out.scenes]
+        self._plans = [Sampler(one.screenplay, held_out.taught, window=one.window).windows(scenes) for one in subjects]
+        if not all(self._plans):
+            where = f"{held_out.side} {held_out.corpus.unit}s of {held_out.corpus.name}"
+            raise CorpusError(f"there is no line of {held_out.who} to be measured in the {where}")
+
+    @property
+    def replies(self) -> int:
+        """Return how many lines count."""
+        return sum(window.replies for window in self._plans[0])
+
+    def read(self, step: Step = _silent) -> list[Reading]:
+        """Return a reading for each subject."""
+        done, of = itertools.count(1), sum(map(len, self._plans))
+        held_out = self.held_out
+        about = held_out.corpus.name, held_out.corpus.sha256, held_out.side, held_out.who
+        return [
+            Reading(*about, by_episode(self._sums(subject, plan, lambda: step(next(done), of))))
+            for subject, plan in zip(self.subjects, self._plans, strict=True)
+        ]
+
+    def _sums(
+        self, subject: Subject, windows: Sequence[Window], read: Callable[[], None]
+    ) -> Iterator[tuple[Window, Sums]]:
+        loss = LearnedLoss(subject.load()).to(self.device)
+        for window in windows:
+            yield window, read_window(loss, window, self.device, self._autocast)
+            read()
 
 
-def _taught(card: Card, folder: Path, base: Path) -> Any:
-    source = folder if card.kind == "full" else base
-    model = load_base_model(Base(card.base, source), torch.float32)
-    return model if card.kind == "full" else merged(model, folder)
-
-
-def _autocast(device: torch.device, cache: Path) -> torch.dtype | None:
-    dtype = choose_precision(device, cache).dtype
-    return None if dtype is torch.float32 else dtype
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    windows: list[Window]
-    device: torch.device
-    autocast: torch.dtype | None
-    step: Step
-
-    def read(self, model: Any, done: int) -> Iterable[tuple[Window, Sums]]:
-        loss = LearnedLoss(model).to(self.device)
-        for number, window in enumerate(self.windows, start=done + 1):
-            yield window, read_window(loss, window, self.device, self.autocast)
-            self.step(number, 2 * len(self.windows))
+def _fitting(scene: Scene, subjects: Sequence[Subject]) -> Scene:
+    """Return the scene without speeches that are longer than one of the subjects' windows: no model learns those."""
+    turns = (turn for turn in scene.turns if all(one.fits(turn) for one in subjects))
+    return Scene(tuple(turns), scene.id, scene.episode)

@@ -1,20 +1,26 @@
 """Write a checkpoint that the bot can load: weights as safetensors, tokenizer, card."""
 
 import json
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from bot.engine.bases import EMBEDDED_REPO, Base
 from bot.engine.checkpoints import ADAPTER
 from persona.card import Card
+from persona.characters import Persona
 from persona.harmless import harmless_name
 from persona.screenplay import Screenplay
+from training.mixture import Part
+from training.options import Options
+from training.report.modelcard import write_model_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,10 @@ class Exporter:
         template = self.screenplay.format.chat_template(speaker, tokenizer.eos)
         tokenizer.wrapped.chat_template = template
         tokenizer.wrapped.save_pretrained(folder)
+        _forget_place(folder / "tokenizer_config.json")
         training = {**self.card.training, **training}
         replace(self.card, training=training, measures=measures).write(folder)
+        write_model_card(folder)
 
 
 def _shrink(file: Path) -> None:
@@ -54,8 +62,44 @@ def _shrink(file: Path) -> None:
     save_file({key: one.to(torch.bfloat16).contiguous() for key, one in weights.items()}, file, {"format": "pt"})
 
 
+def _forget_place(file: Path) -> None:
+    """Drop how the tokenizer was loaded here; transformers writes it down."""
+    config = json.loads(file.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in config.items() if key not in ("is_local", "local_files_only")}
+    file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _record_base(file: Path, base: Base) -> None:
     """Name the base as the hub knows it; peft records the path of this machine's cache."""
     config = json.loads(file.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base.card.repo or base.card.name or EMBEDDED_REPO
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def card_of(
+    options: Options, base: Base, screenplay: Screenplay, taught: tuple[Sequence[Part], Sequence[Persona]]
+) -> Card:
+    """Return the card of a run's checkpoints, but for what each of them measured."""
+    parts, personas = taught
+    weights = {} if math.isclose(parts[0].share, 1.0) else {part.name: round(part.share, 4) for part in parts}
+    data = tuple(
+        {
+            "name": part.name,
+            "sha256": part.corpus.sha256,
+            "scenes": len(part.corpus.scenes),
+            "weight": weights.get(part.name, 1.0),
+            "taught": "everybody" if part.sampler.taught is None else "characters",
+            "split": part.split.to_card(),
+        }
+        for part in parts
+    )
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    return Card(
+        base=base.card,
+        format=screenplay.format.name,
+        kind="full" if options.full else "adapter",
+        characters=tuple(personas),
+        data=data,
+        split=data[0]["split"],  # type: ignore[arg-type]
+        training=options.asked() | versions,
+    )

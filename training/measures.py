@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.samples import Batch, Window
-
-NOT_LEARNED = -100  # torch's default ignore_index of cross_entropy
+from training.samples import Window
+from training.stream import collate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Sums:
 
 
 class LearnedLoss(nn.Module):
-    """A causal LM that returns the summed loss of the learned positions only.
+    """A causal LM that returns the weighted loss of the positions that weigh anything.
 
     Logits are computed for those positions alone: half of a scene's tokens are never learned, and
     the vocabulary's projection is the largest product of a small model.
@@ -49,32 +48,21 @@ class LearnedLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return each learned position's nats, a vector; the three arguments are (rows, tokens)."""
-        core = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        hidden = core.get_decoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        targets = labels[:, 1:]
-        wanted = targets != NOT_LEARNED
-        logits = core.get_output_embeddings()(hidden[:, :-1][wanted])
-        return nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="none")
+    @property
+    def core(self) -> Any:
+        """Return the causal LM itself, adapters inside."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return the weighted nats of each position that weighs more than 0, a vector.
 
-def collate(batch: Batch, pad: int = 0) -> dict[str, torch.Tensor]:
-    """Return a batch as tensors (rows, longest): ids, attention mask, labels.
-
-    Padding stands on the right and is never attended to nor learned, so its id is of no matter.
-    """
-    longest = max(map(len, batch))
-    ids = torch.full((len(batch), longest), pad)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    labels = torch.full((len(batch), longest), NOT_LEARNED)
-    for row, window in enumerate(batch):
-        length = len(window)
-        ids[row, :length] = torch.tensor(window.ids)
-        mask[row, :length] = 1
-        learned = torch.tensor(window.learned)
-        labels[row, :length] = torch.where(learned, ids[row, :length], torch.tensor(NOT_LEARNED))
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        The three arguments are (rows, tokens); a weight is that of predicting the token at its place.
+        """
+        hidden = self.core.get_decoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        wanted = weights[:, 1:] > 0
+        logits = self.core.get_output_embeddings()(hidden[:, :-1][wanted])
+        nats = nn.functional.cross_entropy(logits.float(), input_ids[:, 1:][wanted], reduction="none")
+        return nats * weights[:, 1:][wanted]
 
 
 @torch.no_grad()

@@ -1,204 +1,174 @@
-"""One start of a training run: its budget, its place in the stream, and what it leaves behind."""
+"""One start of a training run: where it goes on from, what it may spend, and what it leaves behind."""
 
-import json
-import random
-import signal
+import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
 import transformers
-from transformers import TrainingArguments
 
+from persona.card import read_card
 from training.budget import Budget
-from training.conductor import Conductor, Progress, Stage
-from training.corpus import CorpusError
-from training.export import Exporter
+from training.checkpoints import State
+from training.conductor import Conductor, Progress, Stage, schedule_of
+from training.decisions import Clock, Decider, Pace, Replay
+from training.job import Job, Voices
 from training.measures import LearnedLoss
-from training.options import Options
-from training.picture import draw_losses
-from training.runfolder import RunError, RunFolder, step_of
-from training.samples import Sampler, Window
-from training.split import Split
-from training.stream import BatchStream, Diet
-from training.trainer import PROGRESS, PersonaTrainer
+from training.microbatches import MicroBatching
+from training.rehearsal import Rehearsal, Reply
+from training.resumption import find_place, open_budget
+from training.runfolder import RunError
+from training.schedule import Schedule
+from training.signals import set_by_signals
+from training.stream import Cursor, Diet, Stream
+from training.trainer import Diverged, PersonaTrainer, arguments, saving
+from training.untouched import remembered
+from training.validation import Measures, Sample, Validator, choose_sample
 
-DEFAULT_MINUTES = 120.0
+_REPORT_SECONDS = 4.0
 
 
 class Run:
-    """One start of a run: its parts joined, and what happens at its end.
+    """One start of a run."""
 
-    `place` is the device and the dtype to compute in, `voices` are `tell` and `show` of `train`.
-    """
-
-    def __init__(
-        self,
-        options: Options,
-        folder: RunFolder,
-        place: tuple[torch.device, torch.dtype],
-        exporter: Exporter,
-        voices: tuple[Callable[[str], None], Callable[[dict[str, Any]], None]],
-    ) -> None:
-        self.options, self.folder, self.exporter = options, folder, exporter
-        self.device, self.dtype = place
-        self.tell, self.show = voices
+    def __init__(self, job: Job, voices: Voices) -> None:
+        self.job, self.voices = job, voices
         self.progress = Progress()
 
-    def go(self, model: LearnedLoss, split: Split, sampler: Sampler) -> Path:
-        """Train until the budget is spent or a signal comes; return the folder of the best checkpoint."""
-        options, folder = self.options, self.folder
-        checkpoint = folder.latest() if options.resume else None
-        budget = self._budget(checkpoint)
-        windows = _shuffled(sampler.windows(split.validation), options.seed)
-        if not windows:
-            raise CorpusError(
-                "the characters to be taught say nothing in the held-out episodes; the corpus is too small"
-            )
-        model.to(self.device)
-        with _stop_on_signal() as interrupted:
-            stage = Stage(
-                model,
-                windows,
-                folder,
-                budget,
-                self._autocast(),
-                lambda: self._keep_best(model, budget.total()),
-                self.show,
-                interrupted.is_set,
-            )
-            conductor = Conductor(stage, self.progress)
-            self._resume_or_begin(checkpoint)
-            diet = Diet(split.train, sampler, options.tokens, options.seed)
-            trainer = self._trainer(model, conductor, diet, step_of(checkpoint) if checkpoint else 0)
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            if not interrupted.is_set():
+    def go(self, model: LearnedLoss) -> Path:
+        """Train until the budget is spent, nothing gets better or a signal comes; return the best's folder.
+
+        Raises RunError.
+        """
+        place = find_place(self.job, self.voices.tell)
+        budget = open_budget(self.job, place)
+        budget.needs("report", _REPORT_SECONDS)
+        self.progress, state = place.progress, place.state
+        schedule, cursor = schedule_of(self.progress), Cursor(**self.progress.cursor)
+        diet = Diet(self.job.parts, self.job.options.tokens, self.job.options.seed, self.job.options.prompt_weight)
+        model.to(self.job.device)
+        with set_by_signals() as interrupted:
+            stage = self._stage(model, budget, self._decider(budget, schedule, diet), interrupted)
+            conductor = Conductor(stage, self.progress, schedule, cursor)
+            stream = Stream(diet, cursor, lambda step: not schedule.is_stable(step), self.job.team)
+            trainer = PersonaTrainer(
+                model, arguments(self.job.options, self.job.device, self.job.dtype),
+                stream=stream, conductor=conductor, micro=self._micro_batching(),
+            )  # fmt: skip
+            trainer.remove_callback(transformers.PrinterCallback)
+            self._train(trainer, conductor, state)
+        self._leave(conductor, int(trainer.state.global_step))
+        return self.job.folder.model
+
+    def _micro_batching(self) -> MicroBatching:
+        options = self.job.options
+        return MicroBatching(options.micro_tokens or options.tokens, options.tokens, self.voices.tell)
+
+    def _train(self, trainer: PersonaTrainer, conductor: Conductor, state: State | None) -> None:
+        try:
+            trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
+            if conductor.reason not in ("interrupted", "stopped"):
                 conductor.finish(trainer.state.global_step)
-        out_of_time = budget.is_out_of_time() and not interrupted.is_set()
-        folder.log(
-            {
-                "kind": "end",
-                "step": trainer.state.global_step,
-                "left": 0 if out_of_time else budget.minutes - budget.spent(),
-            }
-        )
-        draw_losses(folder.metrics(), folder.picture)
-        self._say_goodbye(interrupted.is_set())
-        return folder.model
-
-    def _budget(self, checkpoint: Path | None) -> Budget:
-        """Return what this start may spend: the minutes asked for, else what an earlier start left."""
-        options, folder = self.options, self.folder
-        step, spent, left = 0, 0.0, DEFAULT_MINUTES
-        if checkpoint:
-            self.progress = Progress(**json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8")))
-            step = step_of(checkpoint)
-        if options.resume:
-            turns = [record for record in folder.metrics() if record["kind"] in ("start", "end")]
-            spent = folder.forget_after(step)
-            if turns:
-                left = turns[-1]["until"] - spent if turns[-1]["kind"] == "start" else turns[-1]["left"]
-        minutes = left if options.minutes is None else options.minutes
-        if not minutes > 0:  # not a number is none either
-            raise RunError(f"the minutes of this run are spent; the best is in {folder.model}, --max-minutes adds more")
-        if options.max_steps and step >= options.max_steps:
+        except Diverged as error:
+            conductor.reason = "NaN"
+            self._leave(conductor, int(trainer.state.global_step), quiet=True)
             raise RunError(
-                f"the {step} steps of this run are done; the best is in {folder.model}, --max-steps adds more"
-            )
-        folder.log({"kind": "start", "step": step, "minutes": spent, "until": spent + minutes})
-        return Budget(minutes, options.started, spent, options.max_steps, step)
+                f"{error} (after step {trainer.state.global_step}): the run is stopped, the last good checkpoint and "
+                f"the best model in {self.job.folder.path} are kept; a lower --learning-rate may help"
+            ) from error
 
-    def _resume_or_begin(self, checkpoint: Path | None) -> None:
-        if checkpoint:
-            self.tell(f"Going on from {checkpoint.name}, {self.progress.tokens:,} tokens read so far.")
-        elif self.options.resume:
-            self.tell("This run was stopped before its first checkpoint: starting again.")
+    def _decider(self, budget: Budget, schedule: Schedule, diet: Diet) -> Decider:
+        if self.job.log:
+            return Replay(self.job.log)
+        options = self.job.options
+        a_pass = len(diet.plan(0, 0)) / self.job.parts[0].share
+        pace = Pace(a_pass, options.max_steps, options.validation_share)
+        return Clock(budget, schedule, pace, max(0, self.progress.last_validation))
 
-    def _trainer(self, model: LearnedLoss, conductor: Conductor, diet: Diet, start: int) -> PersonaTrainer:
-        stream = BatchStream(diet, start, conductor.count)
-        trainer = PersonaTrainer(
-            model,
-            self._arguments(),
-            folder=self.folder,
-            budget=conductor.stage.budget,
-            stream=stream,
-            progress=self.progress.to_mapping,
-            callbacks=[conductor],
+    def _stage(self, model: LearnedLoss, budget: Budget, decider: Decider, interrupted: threading.Event) -> Stage:
+        job = self.job
+        options, place = job.options, (job.device, job.autocast)
+        sample = choose_sample(job.parts, job.screenplay, int(job.facts["sample_tokens"]), options.seed)
+        _check_sample(sample)
+        validator = Validator(model, sample, *place)
+        rehearsal = Rehearsal(job.screenplay, job.personas, job.parts[0].sampler.window)
+
+        def rehearse() -> tuple[list[Reply], float]:
+            replies = rehearsal.answer(model, *place)
+            return replies, rehearsal.repetition(replies)
+
+        def base_measures() -> Measures:
+            measures = validator.measure()
+            return replace(measures, repetition=rehearse()[1]) if options.rehearse else measures
+
+        def untouched() -> tuple[Measures, float]:
+            facts = {key: job.facts[key] for key in ("base", "precision", "device", "torch")}
+            read = {"sample": sample.checksum(), "rehearsal": rehearsal.checksum() if options.rehearse else ""}
+            return remembered(options.cache, facts | read, base_measures)
+
+        return Stage(
+            folder=job.folder,
+            budget=budget,
+            decider=decider,
+            validator=validator,
+            keep_best=lambda measures: self._keep_best(model, measures, budget.total()),
+            rehearse=rehearse if options.rehearse else None,
+            untouched=untouched,
+            show=self.voices.show,
+            stopped=lambda: "interrupted" if interrupted.is_set() else "stopped" if self.voices.stop() else "",
+            team=job.team,
+            patience=options.patience,
+            save_seconds=60 * options.save_minutes,
         )
-        trainer.remove_callback(transformers.PrinterCallback)
-        return trainer
 
-    def _arguments(self) -> TrainingArguments:
-        options = self.options
-        return TrainingArguments(
-            output_dir=str(self.folder.path),
-            max_steps=options.max_steps or 10**9,
-            learning_rate=options.rate(),
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            per_device_train_batch_size=1,
-            bf16=self.dtype is torch.bfloat16,
-            fp16=self.dtype is torch.float16,
-            use_cpu=self.device.type == "cpu",
-            seed=options.seed,
-            logging_strategy="no",
-            save_strategy="no",
-            eval_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            ignore_data_skip=True,
-            dataloader_pin_memory=False,
-        )
-
-    def _autocast(self) -> torch.dtype | None:
-        return None if self.dtype is torch.float32 else self.dtype
-
-    def _keep_best(self, model: LearnedLoss, minutes: float) -> None:
-        made, progress = self.folder.path / ".model-new", self.progress
+    def _keep_best(self, model: LearnedLoss, measures: Measures, minutes: float) -> None:
+        made, progress = self.job.folder.path / ".model-new", self.progress
         training = {
             "tokens_read": progress.tokens,
             "learned_tokens": progress.learned,
             "steps": progress.best_step,
             "minutes": round(minutes, 1),
         }
-        measures = {
-            "validation_bits_per_byte": round(progress.best, 4),
-            "untouched_base_bits_per_byte": round(progress.untouched, 4),
-            "validation_windows": progress.sample,
-        }
-        self.exporter.write(model.model, made, training, measures)
-        self.folder.replace_model(made)
+        found = {f"validation_{key}": value for key, value in measures.to_mapping().items()}
+        found["untouched_base_bits_per_byte"] = round(progress.untouched, 5)
+        with saving(self.job.folder.path, "the best model"):
+            self.job.exporter.write(model.model, made, training, found)
+            self.job.folder.replace_model(made)
 
-    def _say_goodbye(self, interrupted: bool) -> None:
-        progress = self.progress
-        change = 100 * (1 - progress.best / progress.untouched) if progress.untouched else 0.0
-        self.tell(
-            f"Best held-out bits per byte {progress.best:.3f} at step {progress.best_step}, {change:.1f} % below the "
-            f"untouched base's {progress.untouched:.3f}; it is in {self.folder.model}."
+    def _leave(self, conductor: Conductor, step: int, *, quiet: bool = False) -> None:
+        """Write down how it ended, write the report, and say what came out."""
+        job, stage, progress = self.job, conductor.stage, conductor.progress
+        if not job.team.leads:
+            return
+        budget = stage.budget
+        left = None if math.isinf(budget.minutes) else round(budget.left(), 4)
+        minutes = round(budget.total(), 4)
+        record = {"kind": "end", "step": step, "reason": conductor.reason, "left": left, "minutes": minutes}
+        job.folder.log(record)
+        self.voices.show(record)
+        from training.report.page import write_report  # noqa: PLC0415 - matplotlib would delay the first step by seconds
+
+        with saving(job.folder.path, "the report"):
+            write_report(job.folder.path)
+        if quiet:
+            return
+        change = 100 * (1 - self._best_bits() / progress.untouched) if progress.untouched else 0.0
+        self.voices.tell(
+            f"Best held-out bits per byte {self._best_bits():.3f} at step {progress.best_step}, {change:.1f} % below "
+            f"the untouched base's {progress.untouched:.3f}; it is in {job.folder.model}."
         )
-        if interrupted:
-            self.tell("Stopped and saved; the same command with --resume goes on.")
+        self._say_why(conductor.reason)
+
+    def _best_bits(self) -> float:
+        return float(read_card(self.job.folder.model).measures["validation_bits_per_byte"])
+
+    def _say_why(self, reason: str) -> None:
+        if reason == "early stopping":
+            self.voices.tell("Stopped early: it got no better any more, and would only learn the lines by heart.")
+        if reason in ("interrupted", "stopped"):
+            self.voices.tell("Stopped and saved; the same command with --resume goes on.")
 
 
-def _shuffled(windows: list[Window], seed: int) -> list[Window]:
-    """Return the held-out windows in a fixed random order, so that the first ones are a fair sample."""
-    random.Random(seed).shuffle(windows)  # noqa: S311 - sampling, not secrets
-    return windows
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into a flag that is looked at after every step."""
-    flag = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda *_: flag.set())
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _check_sample(sample: Sample) -> None:
+    if not next(iter(sample.held_out.values())):
+        raise RunError("the characters to be taught say nothing in the held-out episodes; the corpus is too small")

@@ -1,10 +1,11 @@
-"""A run's folder: its state, its checkpoints and its metrics, each whole or absent.
+"""A run's folder: what was asked for, what was measured and decided, and the best model, each whole or absent.
 
-run.json        what was asked for: a resumed run must ask for the same
-metrics.jsonl   one JSON object a line, appended
-checkpoints/    step-00001234/: the training state, the last two
-model/          the best checkpoint so far, ready to talk
-loss.png        the picture
+run.json         what was asked for at the first start, and the facts that a repetition needs
+metrics.jsonl    one JSON object a line, appended
+decisions.jsonl  what the clock decided, appended before it took effect
+checkpoints/     training states, see training.checkpoints
+model/           the best checkpoint so far, ready to talk
+report.html      what came out, with its pictures beside it
 """
 
 import json
@@ -13,10 +14,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-STAGING = ".staging"
-KEPT = 2
+from training.checkpoints import STAGING, Checkpoints, sync
+from training.decisions import FILE_NAME as DECISIONS
+from training.decisions import Decision
+from training.locks import taken
+
+_OURS = ("model", "metrics.jsonl", "report.html", DECISIONS)
 
 
 class RunError(RuntimeError):
@@ -24,61 +29,69 @@ class RunError(RuntimeError):
 
 
 class RunFolder:
-    """The files of one training run; raises RunError where the folder cannot be used."""
+    """The files of one training run; raises RunError where the folder cannot be used.
 
-    def __init__(self, path: Path) -> None:
+    Only the process that leads writes: for the others of a team every writing method does nothing.
+    """
+
+    def __init__(self, path: Path, *, leads: bool = True, keep_for_average: int = 0) -> None:
         self.path = path
+        self.leads = leads
         self.model = path / "model"
-        self.picture = path / "loss.png"
-        self.checkpoints = path / "checkpoints"
-        self._run, self._metrics = path / "run.json", path / "metrics.jsonl"
+        self.states = Checkpoints(path / "checkpoints", keep_for_average)
+        self._run, self._metrics, self._decisions = path / "run.json", path / "metrics.jsonl", path / DECISIONS
+        self._lock: IO[bytes] | None = None
 
-    def begin(self, asked: dict[str, Any], *, resume: bool) -> None:
-        """Create the folder, or check that a resumed run asks for what it was started with."""
+    def begin(self, asked: dict[str, Any], facts: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+        """Create the folder, or check that a resumed run asks for what it was started with.
+
+        Returns the facts of the first start. Nothing that is there is ever overwritten.
+        """
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            return self._begin(asked, facts, resume=resume)
+        except RunError:
+            self.close()
+            raise
+
+    def _begin(self, asked: dict[str, Any], facts: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+        try:
+            self.states.path.mkdir(parents=True, exist_ok=True)
+            self._claim()
             if not self._run.is_file():
-                ours = (self.model, self.picture, self._metrics)
-                if any(self.checkpoints.iterdir()) or any(one.exists() for one in ours):
-                    raise RunError(f"{self.path} holds something else than a training run; give another --out")
-                replace_text(self._run, json.dumps(asked, indent=2))
-                return
-            known = dict(json.loads(self._run.read_text(encoding="utf-8")))
+                self._check_empty()
+                replace_text(self._run, json.dumps({"asked": asked, "facts": facts}, indent=2) + "\n")
+                return facts
+            known = self.read_run()
         except OSError as error:
             raise RunError(f"cannot write into {self.path}: {error.strerror or error}") from error
-        except (TypeError, ValueError) as error:
-            raise RunError(f"{self._run} is damaged; give another --out") from error
         if not resume:
             raise RunError(f"{self.path} already holds a run: add --resume to go on with it, or give another --out")
+        self.compare(asked)
+        return dict(known["facts"])
+
+    def read_run(self) -> dict[str, Any]:
+        """Return what run.json holds: `asked` and `facts`."""
+        try:
+            known = json.loads(self._run.read_text(encoding="utf-8"))
+            return {"asked": dict(known["asked"]), "facts": dict(known["facts"])}
+        except (OSError, TypeError, ValueError, KeyError) as error:
+            raise RunError(f"{self._run} is damaged; give another --out") from error
+
+    def compare(self, asked: dict[str, Any]) -> None:
+        """Raise RunError where something else is asked for than at this run's first start."""
+        known, asked = self.read_run()["asked"], json.loads(json.dumps(asked))  # tuples as the file has them
         changed = [key for key in asked if known.get(key) != asked[key]]
         if changed:
             raise RunError(
-                f"this run was started with {changed[0]} = {known.get(changed[0])!r}, not {asked[changed[0]]!r}; "
-                "go on with the same, or give another --out"
+                f"the run in {self.path} was started with {changed[0]} = {known.get(changed[0])!r}, not "
+                f"{asked[changed[0]]!r}; ask for the same, or give another --out"
             )
 
-    def latest(self) -> Path | None:
-        """Return the newest whole checkpoint; only a whole one ever gets its name."""
-        found = sorted(one for one in self.checkpoints.glob("step-*") if (one / "progress.json").is_file())
-        return found[-1] if found else None
-
-    def staging(self) -> Path:
-        """Return a new empty folder to save a checkpoint into; what an earlier start left is removed."""
-        folder = self.checkpoints / STAGING
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return folder
-
-    def publish(self, saved: Path, step: int) -> None:
-        """Give a fully saved checkpoint its name and remove all but the last two."""
-        target = self.checkpoints / f"step-{step:08d}"
-        if target.exists():
-            shutil.rmtree(saved)
-        else:
-            sync(saved)
-            saved.rename(target)
-        for old in sorted(self.checkpoints.glob("step-*"))[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+    def close(self) -> None:
+        """Let another process use the folder."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def replace_model(self, made: Path) -> None:
         """Put a new best checkpoint in the place of the last."""
@@ -95,46 +108,77 @@ class RunFolder:
         old = self.path / ".model-before"
         if old.exists() and not self.model.exists():
             old.rename(self.model)
-        for left in (old, self.path / ".model-new", self.checkpoints / STAGING):
+        for left in (old, self.path / ".model-new", self.states.path / STAGING):
             shutil.rmtree(left, ignore_errors=True)
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one record to the metrics."""
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self._append(self._metrics, record)
+
+    def log_decision(self, decision: Decision) -> None:
+        """Append one decision to its log, forced onto the disk before it takes effect."""
+        self._append(self._decisions, decision.to_mapping(), force=True)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Yield the records logged so far; a last line cut by a kill is left out."""
-        if not self._metrics.is_file():
-            return
-        for line in self._metrics.read_text(encoding="utf-8").splitlines():
-            if re.fullmatch(r"\{.*\}", line):
-                yield json.loads(line)
+        yield from _lines(self._metrics)
 
-    def forget_after(self, step: int) -> float:
-        """Drop metrics of steps that will be trained again; return the minutes that were spent in all."""
+    def forget_after(self, step: int, *, but: int, decays: bool) -> float:
+        """Drop records of steps that will be trained again; return the minutes that were spent in all.
+
+        A `step` of -1 drops those of every step. What was measured and said at step `but`, the best
+        one's, stays. With `decays`, decays that
+        were decided on are forgotten, too.
+        """
         records = list(self.metrics())
         spent = max((record.get("minutes", 0.0) for record in records), default=0.0)
-        kept = "".join(json.dumps(one) + "\n" for one in records if one.get("step", 0) <= step)
-        replace_text(self._metrics, kept)
+        _rewrite(self._metrics, [one for one in records if one.get("step", 0) <= step or _stays(one, but)])
+        decided = [one for one in _lines(self._decisions) if one.get("step", 0) <= step and one.get("what") != "stop"]
+        _rewrite(self._decisions, [one for one in decided if not (decays and one.get("what") == "decay")])
         return float(spent)
 
+    def _append(self, file: Path, record: dict[str, Any], *, force: bool = False) -> None:
+        if not self.leads:
+            return
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(json.dumps(record) + "\n")
+            if force:
+                opened.flush()
+                os.fsync(opened.fileno())
 
-def step_of(checkpoint: Path) -> int:
-    """Return the number of steps trained in a checkpoint, from its name."""
-    return int(checkpoint.name.removeprefix("step-"))
+    def _claim(self) -> None:
+        """Hold the folder: the lock goes with the process, however it ends."""
+        self._lock = taken(self.path / ".lock")
+        if self._lock is None:
+            raise RunError(f"another process is training in {self.path}: wait for it, or give another --out")
+
+    def _check_empty(self) -> None:
+        if any(self.states.path.iterdir()) or any((self.path / name).exists() for name in _OURS):
+            raise RunError(f"{self.path} holds something else than a training run; give another --out")
 
 
 def replace_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
 
 
-def sync(folder: Path) -> None:
-    """Force a folder's files onto the disk, so that a rename never names what is not there yet."""
-    for path in folder.iterdir():
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+def _stays(record: dict[str, Any], best_step: int) -> bool:
+    """Keep the starts and ends of a run, and what the best model was found to be."""
+    of_the_best = record.get("step") == best_step and record.get("kind") in ("validation", "reply")
+    return of_the_best or record.get("kind") in ("start", "end", "leaks")
+
+
+def _rewrite(path: Path, records: list[dict[str, Any]]) -> None:
+    replace_text(path, "".join(json.dumps(one) + "\n" for one in records))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if re.fullmatch(r"\{.*\}", line):
+                yield json.loads(line)

@@ -1,57 +1,154 @@
-"""The order of batches: a function of seed and step alone, so a resumed run meets what it would have."""
+"""The order of what is learned: a function of seed and cursor, so a resumed run meets what it would have."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset
 
-from persona.dialogue import Scene
 from training.corpus import CorpusError
-from training.measures import collate
-from training.samples import Batch, Sampler, batches
+from training.mixture import Part
+from training.samples import Batch, Window, batches
+from training.team import Team
+
+
+@dataclass
+class Cursor:
+    """Where a stream stands: steps handed out and, for each corpus, its epoch and the batches taken of it."""
+
+    step: int = 0
+    places: list[list[int]] = field(default_factory=list)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the plain fields."""
+        return {"step": self.step, "places": [list(place) for place in self.places]}
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one step learns from: this process's `windows` of it, and the whole step's sums.
+
+    `weight` is the sum of the loss's weights over all processes, by which the loss is divided once;
+    `tokens` are those read, `learned` those of the taught lines. `passes` are those over the show
+    once the step is done.
+    """
+
+    windows: Sequence[Window]
+    corpus: str
+    epoch: int
+    passes: float
+    weight: float
+    tokens: int
+    learned: int
 
 
 @dataclass(frozen=True, slots=True)
 class Diet:
-    """What a run feeds on: scenes through a sampler, `tokens` (padding included) in each batch."""
+    """What a run feeds on: its corpora, `tokens` (padding included) a step, the weight of lines not taught."""
 
-    scenes: Sequence[Scene]
-    sampler: Sampler
+    parts: Sequence[Part]
     tokens: int
     seed: int
+    prompt_weight: float = 0.0
+
+    def plan(self, number: int, epoch: int) -> list[Batch]:
+        """Return pass `epoch` over corpus `number`, a batch a step; raises CorpusError where nothing is taught."""
+        part = self.parts[number]
+        windows = part.sampler.epoch(part.split.train, self.seed, epoch)
+        if not windows:
+            raise CorpusError(f"the characters to be taught say nothing in the training episodes of {part.name}")
+        return batches(windows, self.tokens, random.Random(f"{self.seed}:{number}:{epoch}:order"))  # noqa: S311
 
 
-class BatchStream(IterableDataset[dict[str, torch.Tensor]]):
-    """An endless stream of collated batches, from batch number `start` on.
+class Stream(IterableDataset[Portion]):
+    """An endless stream of steps from `cursor` on, which it moves.
 
-    Raises CorpusError where there is nothing to learn. `on_batch` is told the epoch and the tensors
-    of each batch as it is handed out.
-
-    Masked names change the number of tokens and so of batches from epoch to epoch: to find its
-    place again, a resumed run plans the epochs before it once more (seconds each).
+    Each step is drawn from one corpus, by the shares; once `is_cooling` says so of a step, from the
+    show alone. Every process plans the same steps and takes its own windows of each.
     """
 
-    def __init__(self, diet: Diet, start: int, on_batch: Callable[[int, dict[str, torch.Tensor]], None]) -> None:
+    def __init__(self, diet: Diet, cursor: Cursor, is_cooling: Callable[[int], bool], team: Team | None = None) -> None:
         self.diet = diet
-        self.start = start
-        self.on_batch = on_batch
+        self.cursor = cursor
+        self._is_cooling = is_cooling
+        self._team = team or Team()
+        cursor.places = cursor.places or [[0, 0] for _ in diet.parts]
+        self._plans: dict[int, tuple[int, list[Batch]]] = {}
 
-    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        to_skip, epoch = self.start, 0
+    def __iter__(self) -> Iterator[Portion]:
         while True:
-            planned = self._epoch(epoch)
-            if not planned:
-                raise CorpusError("the characters to be taught say nothing in the training episodes")
-            for batch in planned[to_skip:]:
-                collated = collate(batch)
-                self.on_batch(epoch, collated)
-                yield collated
-            to_skip = max(0, to_skip - len(planned))
-            epoch += 1
+            number = self._choose(self.cursor.step)
+            epoch, batch = self._next(number)
+            self.cursor.step += 1
+            yield self._portion(batch, self.diet.parts[number].name, epoch)
 
-    def _epoch(self, epoch: int) -> list[Batch]:
-        diet = self.diet
-        windows = diet.sampler.epoch(diet.scenes, diet.seed, epoch)
-        return batches(windows, diet.tokens, random.Random(f"{diet.seed}:{epoch}:order"))  # noqa: S311
+    def _choose(self, step: int) -> int:
+        parts = self.diet.parts
+        if len(parts) == 1 or self._is_cooling(step):
+            return 0
+        draw = random.Random(f"{self.diet.seed}:{step}:corpus")  # noqa: S311 - sampling, not secrets
+        return draw.choices(range(len(parts)), [part.share for part in parts])[0]
+
+    def _next(self, number: int) -> tuple[int, Batch]:
+        place = self.cursor.places[number]
+        planned = self._planned(number, place[0])
+        if place[1] >= len(planned):
+            place[:] = [place[0] + 1, 0]
+            planned = self._planned(number, place[0])
+        place[1] += 1
+        return place[0], planned[place[1] - 1]
+
+    def _planned(self, number: int, epoch: int) -> list[Batch]:
+        known, plan = self._plans.get(number, (-1, []))
+        if known != epoch:
+            plan = self.diet.plan(number, epoch)
+            self._plans[number] = epoch, plan
+        return plan
+
+    def _passes(self) -> float:
+        epoch, taken = self.cursor.places[0]
+        return epoch + taken / len(self._planned(0, epoch))
+
+    def _portion(self, batch: Batch, corpus: str, epoch: int) -> Portion:
+        team, prompt_weight = self._team, self.diet.prompt_weight
+        return Portion(
+            windows=batch[team.rank :: team.size],
+            corpus=corpus,
+            epoch=epoch,
+            passes=self._passes(),
+            weight=sum(sum(weights_of(window, prompt_weight)) for window in batch),
+            tokens=sum(map(len, batch)),
+            learned=sum(sum(window.learned) for window in batch),
+        )
+
+
+def weights_of(window: Window, prompt_weight: float) -> list[float]:
+    """Return the weight of the loss on each token: nothing for the first, which nothing predicts.
+
+    A taught line's tokens weigh 1, all others `prompt_weight`, but for context that an earlier
+    window of the scene had already.
+    """
+    weights = [
+        1.0 if learned else prompt_weight if place >= window.repeated else 0.0
+        for place, learned in enumerate(window.learned)
+    ]
+    weights[0] = 0.0
+    return weights
+
+
+def collate(windows: Sequence[Window], prompt_weight: float = 0.0, pad: int = 0) -> dict[str, torch.Tensor]:
+    """Return windows as tensors (rows, longest): ids, attention mask, weights of the loss.
+
+    Padding stands on the right and is never attended to nor learned, so its id is of no matter.
+    """
+    longest = max(map(len, windows))
+    ids = torch.full((len(windows), longest), pad)
+    mask = torch.zeros((len(windows), longest), dtype=torch.long)
+    weights = torch.zeros((len(windows), longest))
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = torch.tensor(window.ids)
+        mask[row, : len(window)] = 1
+        weights[row, : len(window)] = torch.tensor(weights_of(window, prompt_weight))
+    return {"input_ids": ids, "attention_mask": mask, "weights": weights}

@@ -1,114 +1,142 @@
-"""`echochamber train`, from top to bottom: corpus, split, base, run."""
+"""`echochamber train`, from top to bottom: corpora, split, base, mixture, leak check, run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import accelerate  # type: ignore[import-untyped]
 import torch
 import transformers
 
 from bot.engine.bases import Base, BaseError, find_base
 from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay, quiet_peft
 from bot.engine.precision import choose_precision
-from persona.card import Card
-from persona.characters import Persona, PersonaError, find_persona, friends, read_personas
-from persona.lines import teaches
-from persona.screenplay import FormatError, Screenplay
-from training.corpus import Corpus, CorpusError, load_corpus
-from training.export import Exporter
+from persona.characters import PersonaError
+from persona.screenplay import FormatError
+from training.cast import EVERYBODY, check_everybody_speaks, choose_personas, taught_names
+from training.corpus import Corpus, CorpusError
+from training.decisions import Decision, find_log, read_decisions
+from training.export import Exporter, card_of
+from training.job import Job, Voices
+from training.leaks import find_leaks
+from training.materials import join_parts, load_corpora, some_training, validation_sample
 from training.measures import LearnedLoss
-from training.options import Options
+from training.mixture import Part, parse_corpus
+from training.options import Options, OptionsError
 from training.run import Run
 from training.runfolder import RunError, RunFolder
-from training.samples import Sampler, window_of
-from training.split import Split, split_by_episode
+from training.samples import window_of
+from training.split import split_scenes
+from training.team import Team
 
-ALL = "all"
 __all__ = ["Options", "TrainingError", "train"]
+
+Tell = Callable[[str], None]
+Show = Callable[[dict[str, Any]], None]
 
 
 class TrainingError(RuntimeError):
     """A run that cannot be done as asked, in one sentence."""
 
 
-def train(options: Options, tell: Callable[[str], None], show: Callable[[dict[str, Any]], None]) -> Path:
+def _never() -> bool:
+    return False
+
+
+def train(options: Options, tell: Tell, show: Show, stop: Callable[[], bool] = _never) -> Path:
     """Train and return the folder of the best checkpoint.
 
-    `tell` gets sentences for people, `show` every record of the metrics. Raises TrainingError.
+    `tell` gets sentences for people, `show` every record of the metrics; `stop` is asked after
+    every step and ends the run like a signal does. Raises TrainingError.
     """
     try:
-        return _train(options, tell, show)
-    except (BaseError, CheckpointError, CorpusError, FormatError, PersonaError, RunError) as error:
+        options.check()
+        return _train(options, Voices(tell, show, stop))
+    except (BaseError, CheckpointError, CorpusError, FormatError, OptionsError, PersonaError, RunError) as error:
         raise TrainingError(str(error)) from error
     except OSError as error:
         raise TrainingError(f"the run stopped: {error.strerror or type(error).__name__} ({options.out})") from error
 
 
-def _train(options: Options, tell: Callable[[str], None], show: Callable[[dict[str, Any]], None]) -> Path:
-    corpus = load_corpus(options.corpus, options.cache)
-    personas = choose_personas(options.persona, corpus)
-    split = split_by_episode(corpus.scenes)
-    _check_everybody_speaks(personas, split)
-    base = find_base(options.base, options.cache, tell)
-    folder = RunFolder(options.out)
-    folder.begin(options.asked(corpus, base), resume=options.resume)
-    folder.restore_model()
+def _train(options: Options, voices: Voices) -> Path:
     device = choose_device(options.device)
-    precision = choose_precision(device, options.cache)
-    tell(f"Teaching {', '.join(one.name for one in personas)} from {corpus.name} on {device} in {precision.why}.")
+    team = _gather(device)
+    if not team.leads:
+        voices = Voices(lambda line: None, lambda record: None, voices.stop)
+    corpora = load_corpora(options)
+    show = corpora[0]
+    personas = choose_personas(options.persona, show)
+    split = some_training(split_scenes(show, options.leave_out), options)
+    taught = taught_names(options.persona, personas)
+    check_everybody_speaks(taught, split)
+    base = find_base(options.base, options.cache, voices.tell)
     screenplay = load_screenplay(base.folder)
-    model = prepare_model(load_base_model(base, torch.float32), options)
-    exporter = Exporter(base, screenplay, _card(options, base, screenplay, (corpus, split, personas)))
-    run = Run(options, folder, (device, precision.dtype), exporter, (tell, show))
-    return run.go(
-        LearnedLoss(model), split, Sampler(screenplay, {one.name for one in personas}, window=window_of(model.config))
-    )
-
-
-def choose_personas(wanted: str, corpus: Corpus) -> tuple[Persona, ...]:
-    """Return who is taught: all friends in the corpus, one character, or those of a TOML file.
-
-    A name that nobody wrote an entry for is taken as a speaker's of the corpus.
-    """
-    speakers = corpus.speakers()
-    if wanted == ALL:
-        chosen: Sequence[Persona] = [one for one in friends() if one.name in speakers]
-    elif wanted.endswith(".toml"):
-        chosen = read_personas(Path(wanted))
-    elif wanted in speakers:
-        chosen = [next((one for one in friends() if one.name == wanted), Persona.from_speaker(wanted))]
-    else:
-        chosen = [find_persona(wanted, friends())]
-    missing = [one.name for one in chosen if one.name not in speakers]
-    if missing or not chosen:
-        raise CorpusError(
-            f"nobody called {missing[0] if missing else 'like a friend'} speaks in the corpus {corpus.name}"
+    asked = _asked(options, corpora, base)
+    log = read_log(options.replay, asked) if options.replay else ()
+    model = load_base_model(base, torch.float32)
+    window = _window(options, model.config)
+    parts = join_parts(options, corpora, (split, taught), (base, screenplay), window)
+    folder = RunFolder(options.out, leads=team.leads, keep_for_average=options.keep_for_average)
+    try:
+        facts = _facts(options, base, device, team) | {"sample_tokens": validation_sample(options, parts[0])}
+        if team.leads:
+            facts = folder.begin(asked, facts, resume=options.resume)
+            folder.restore_model()
+        facts = team.share(facts)
+        names = EVERYBODY if taught is None else ", ".join(one.name for one in personas)
+        voices.tell(
+            f"Teaching {names} from {', '.join(one.name for one in corpora)} on {device} in {facts['precision']}."
         )
-    return tuple(chosen)
+        for part in parts:
+            _check_leaks(part, folder, voices)
+        exporter = Exporter(base, screenplay, card_of(options, base, screenplay, (parts, personas)))
+        job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team)
+        return Run(job, voices).go(LearnedLoss(prepare_model(model, options)))
+    finally:
+        folder.close()
 
 
-def _check_everybody_speaks(personas: Sequence[Persona], split: Split) -> None:
-    """Refuse, before anything is written, a split in which one side has nothing to learn or measure."""
-    names = {one.name for one in personas}
-    for scenes, side in ((split.train, "training"), (split.validation, "held-out")):
-        if not any(teaches(turn, names) for scene in scenes for turn in scene.turns):
-            raise CorpusError(
-                f"the characters to be taught say nothing in the {side} episodes; the corpus is too small"
-            )
+def _gather(device: torch.device) -> Team:
+    """Join the processes that `accelerate launch` or torchrun started, if they did."""
+    accelerate.PartialState(cpu=device.type == "cpu")
+    return Team()
+
+
+def _asked(options: Options, corpora: Sequence[Corpus], base: Base) -> dict[str, Any]:
+    """Return all that a resumed or repeated run must ask for again."""
+    weights = [parse_corpus(one)[1] for one in options.corpora]
+    return options.asked() | {
+        "corpora": [[one.name, one.sha256, weight] for one, weight in zip(corpora, weights, strict=True)],
+        "base": base.card.sha256,
+    }
+
+
+def _facts(options: Options, base: Base, device: torch.device, team: Team) -> dict[str, Any]:
+    """Return what was found here and must not change between the starts of a run."""
+    return {
+        "base": base.card.sha256,
+        "precision": str(choose_precision(device, options.cache).dtype).removeprefix("torch."),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "processes": team.size,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def prepare_model(model: Any, options: Options) -> Any:
     """Return the model ready to train: with a new adapter, or all weights free."""
     model.config.use_cache = False
+    torch.manual_seed(options.seed)
     if options.full:
         return model
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - full fine-tuning needs no peft
 
-    torch.manual_seed(options.seed)
     conv1d = any(type(module).__name__ == "Conv1D" for module in model.modules())
     config = LoraConfig(
         r=options.rank,
         lora_alpha=2 * options.rank,
+        lora_dropout=options.dropout,
         target_modules="all-linear",
         fan_in_fan_out=conv1d,
         task_type="CAUSAL_LM",
@@ -117,16 +145,32 @@ def prepare_model(model: Any, options: Options) -> Any:
         return get_peft_model(model, config)
 
 
-def _card(
-    options: Options, base: Base, screenplay: Screenplay, taught: tuple[Corpus, Split, tuple[Persona, ...]]
-) -> Card:
-    corpus, split, personas = taught
-    return Card(
-        base=base.card,
-        format=screenplay.format.name,
-        kind="full" if options.full else "adapter",
-        characters=personas,
-        data=({"name": corpus.name, "sha256": corpus.sha256, "scenes": len(corpus.scenes)},),
-        split=split.to_card(),
-        training=options.asked(corpus, base) | {"torch": torch.__version__, "transformers": transformers.__version__},
-    )
+def _window(options: Options, config: Any) -> int:
+    """Return the longest window in tokens; raises OptionsError where the model cannot read it."""
+    longest = int(getattr(config, "max_position_embeddings", options.context or 0))
+    if options.context and options.context > longest:
+        raise OptionsError(f"--context {options.context} is longer than the {longest} tokens that this base can read")
+    return options.context or window_of(config)
+
+
+def _check_leaks(part: Part, folder: RunFolder, voices: Voices) -> None:
+    found = find_leaks(part.split.validation + part.split.test, part.split.train, part.sampler.taught)
+    voices.tell(f"{part.name}: {found.sentence()}")
+    record = {"kind": "leaks", "corpus": part.name, "checked": found.checked, "leaked": found.leaked}
+    folder.log(record)
+    voices.show(record)
+
+
+def read_log(path: Path, asked: dict[str, Any]) -> list[Decision]:
+    """Return the decisions of the run that is repeated; raises RunError where it was another run, or never ended."""
+    file = find_log(path)
+    try:
+        log = read_decisions(file.read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        raise RunError(f"cannot read the log {file}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunError(f"{file} is no log of decisions: {error}") from error
+    if not any(decision.what == "stop" for decision in log):
+        raise RunError(f"{file} does not say where its run stopped, so there is nothing to repeat it to")
+    RunFolder(file.parent).compare(asked)
+    return log

@@ -9,8 +9,9 @@ import torch
 from bot.engine.bases import find_base
 from bot.engine.checkpoints import load_base_model, load_screenplay
 from tests.toys import toy_gpt2, toy_llama, toy_scenes
-from training.measures import NOT_LEARNED, LearnedLoss, Sums, bootstrap_ratio, by_episode, collate, read_window, total
+from training.measures import LearnedLoss, Sums, bootstrap_ratio, by_episode, read_window, total
 from training.samples import Sampler
+from training.stream import collate
 
 
 @pytest.mark.parametrize("make", [toy_gpt2, toy_llama])
@@ -22,12 +23,18 @@ def test_the_loss_is_the_models_own_on_learned_positions(make: object, tmp_path:
     sums = [read_window(whole, window, torch.device("cpu"), None) for window in windows]
     for window, ours in zip(windows, sums, strict=True):
         inputs = collate([window])
-        loss = model(**inputs).loss.detach()
-        count = int((inputs["labels"] != NOT_LEARNED).sum())
+        learned = inputs["weights"] > 0
+        labels = torch.where(learned, inputs["input_ids"], torch.tensor(-100))
+        loss = model(inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels).loss.detach()
+        count = int(learned.sum())
         assert ours.tokens == count == sum(window.learned)
         assert ours.nats == pytest.approx(float(loss) * count, rel=1e-4)
     batch = whole(**collate(windows[:2])).detach().sum()
     assert float(batch) == pytest.approx(sums[0].nats + sums[1].nats, rel=1e-4)
+    soft = collate(windows[:1], prompt_weight=0.3)
+    weighted = whole(**soft).detach()
+    assert weighted.numel() == len(windows[0]) - 1
+    assert float(weighted.sum()) > sums[0].nats
 
 
 def test_bits_per_byte_and_perplexity() -> None:

@@ -1,0 +1,75 @@
+"""What a run learns from: its corpora, split, tokenized and weighed."""
+
+import dataclasses
+import random
+from collections.abc import Collection, Sequence
+
+from bot.engine.bases import Base
+from persona.screenplay import Screenplay
+from training.corpus import Corpus, CorpusError, load_corpus
+from training.mixture import Part, parse_corpus, shares
+from training.options import DEFAULT_MINUTES, Options
+from training.samples import Sampler
+from training.split import Split, split_scenes
+from training.tokenized import cached_screenplay, tokenizer_checksum
+from training.validation import sample_tokens
+
+_STEP_BOUND_MINUTES = 30.0  # what the validation sample counts on where steps bound a run
+
+
+def load_corpora(options: Options) -> list[Corpus]:
+    """Load every corpus asked for, the show first; raises CorpusError."""
+    corpora = [load_corpus(parse_corpus(one)[0], options.cache) for one in options.corpora]
+    names = [one.name for one in corpora]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise CorpusError(f"the corpus {twice} is given twice: name each corpus once, with its weight")
+    return corpora
+
+
+def some_training(split: Split, options: Options) -> Split:
+    """Return the split with a fixed random share of its training scenes; what is held out stays."""
+    if options.train_share == 1.0:
+        return split
+    count = max(1, round(options.train_share * len(split.train)))
+    chosen = random.Random(f"{options.seed}:share").sample(range(len(split.train)), count)  # noqa: S311
+    return dataclasses.replace(split, train=tuple(split.train[at] for at in sorted(chosen)))
+
+
+def join_parts(
+    options: Options,
+    corpora: Sequence[Corpus],
+    taught: tuple[Split, Collection[str] | None],
+    source: tuple[Base, Screenplay],
+    window: int,
+) -> tuple[Part, ...]:
+    """Join every corpus with its split and sampler, and weigh them.
+
+    `taught` is the show's split and whose lines of it are learned, None for everybody's; outside
+    the show everybody's are. `window` is in tokens.
+    """
+    (split, characters), (base, screenplay) = taught, source
+    tokenizer = tokenizer_checksum(base.folder)
+    parts = []
+    for number, corpus in enumerate(corpora):
+        turns = cached_screenplay(screenplay, corpus, options.cache, tokenizer)
+        names = characters if number == 0 else None
+        sampler = Sampler(turns, names, window=window, masked_share=options.masked_share)
+        parts.append((corpus, split if number == 0 else split_scenes(corpus), sampler))
+    if len(parts) == 1:
+        return (Part(*parts[0]),)
+    weights = [parse_corpus(one)[1] for one in options.corpora]
+    sizes = [0 if weights[0] else _learned(split, sampler) for _, split, sampler in parts]
+    weighed = shares(weights, sizes, options.mixture_temperature)
+    return tuple(Part(*one, share) for one, share in zip(parts, weighed, strict=True))
+
+
+def _learned(split: Split, sampler: Sampler) -> int:
+    return sum(sum(window.learned) for window in sampler.windows(split.train))
+
+
+def validation_sample(options: Options, show: Part) -> int:
+    """Return the tokens of the validation sample."""
+    minutes = options.minutes or (_STEP_BOUND_MINUTES if options.max_steps else DEFAULT_MINUTES)
+    windows = show.sampler.windows(show.split.train)
+    return sample_tokens(minutes, options.validation_share, sum(map(len, windows)) / show.share)
