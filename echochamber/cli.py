@@ -36,16 +36,37 @@ def _evaluate() -> Command:
     return evaluate
 
 
-COMMANDS: dict[str, tuple[str, Callable[[], Command]]] = {
+def _sweep() -> Command:
+    from echochamber.sweep_command import sweep  # noqa: PLC0415
+
+    return sweep
+
+
+def _corpus() -> typer.Typer:
+    from echochamber.corpus_commands import corpus  # noqa: PLC0415
+
+    return corpus
+
+
+def _export() -> Command:
+    from echochamber.export_command import export  # noqa: PLC0415
+
+    return export
+
+
+COMMANDS: dict[str, tuple[str, Callable[[], Command | typer.Typer]]] = {
     "chat": ("Talk to a character, in the terminal or through a pipe.", _chat),
     "run": ("Answer on Discord and Telegram, whichever has a token.", _run),
+    "corpus": ("Make a corpus of your own chats, and look into any corpus.", _corpus),
     "train": ("Teach a base model how the characters of a corpus talk.", _train),
+    "sweep": ("Try recipes in short trainings and recommend one.", _sweep),
     "evaluate": ("Measure a checkpoint on held-out episodes, beside its untouched base.", _evaluate),
+    "export": ("Write a trained model for other programs, or publish it.", _export),
 }
 
 
 def app(wanted: str | None) -> typer.Typer:
-    """Return the command line with the command `wanted` in full and the others by name only."""
+    """Return the command line with the command or group `wanted` in full and the others by name only."""
     whole = typer.Typer(
         name="echochamber",
         help="From a show's transcripts to a character people enjoy talking to.",
@@ -55,7 +76,11 @@ def app(wanted: str | None) -> typer.Typer:
     )
     whole.callback()(_nothing)
     for name, (about, load) in COMMANDS.items():
-        whole.command(name, help=None if name == wanted else about)(load() if name == wanted else _nothing)
+        loaded = load() if name == wanted else None
+        if isinstance(loaded, typer.Typer):
+            whole.add_typer(loaded, name=name)
+        else:
+            whole.command(name, help=None if loaded else about)(loaded or _nothing)
     return whole
 
 

