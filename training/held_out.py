@@ -10,8 +10,8 @@ from persona.card import Card
 from persona.dialogue import Scene
 from persona.lines import teaches
 from training.corpus import Corpus, CorpusError
-from training.report.words import counted, joined
 from training.split import split_scenes
+from training.words import counted, joined
 
 SIDES = ("validation", "test", "left-out", "all")
 _SEED = 0

@@ -19,7 +19,7 @@ from persona.card import FILE_NAME, Card, CardError, read_card
 from persona.screenplay import FormatError
 from training.export import Exporter
 from training.report.modelcard import hub_id, write_model_card
-from training.report.words import nameless
+from training.words import nameless
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
 Tell = Callable[[str], None]

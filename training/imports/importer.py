@@ -15,8 +15,8 @@ from training.imports.conversations import SILENCE_HOURS, Conversation, conversa
 from training.imports.folder import check_is_new, write_folder
 from training.imports.pseudonyms import Pseudonyms
 from training.imports.sources import AUTO, read_export
-from training.report.words import counted
 from training.split import split_by_episode
+from training.words import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from training.report.picture import Line, Panel, Plot
 from training.report.runlog import Record, RunLog
-from training.report.words import number, signed
+from training.words import number, signed
 
 _MOST_POINTS = 300
 _NOTABLE_RISE = 1.005

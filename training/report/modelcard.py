@@ -15,7 +15,7 @@ from bot.engine.bases import EMBEDDED, EMBEDDED_REPO
 from persona.card import BaseCard, Card, read_card
 from persona.harmless import harmless_name
 from persona.screenplay import CHATML
-from training.report.words import counted, held_out, joined, nameless, number, percent
+from training.words import counted, held_out, joined, nameless, number, percent
 
 FILE_NAME = "README.md"
 _TEMPLATE = Path(__file__).parent / "templates" / "modelcard.md.jinja"

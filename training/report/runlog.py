@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from persona.card import Card, CardError, read_card
-from training.report.words import number
+from training.words import number
 
 Record = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from training.report.curves import is_by_heart
 from training.report.runlog import Record, RunLog
-from training.report.words import counted, duration, joined, nameless, number
+from training.words import counted, duration, joined, nameless, number
 
 _WITH_VALUE = ("--max-minutes", "--max-steps", "--replay")
 _REASONS = {

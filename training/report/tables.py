@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from training.report import story
 from training.report.runlog import Record, RunLog
-from training.report.words import counted, held_out, nameless, number, percent, signed
+from training.words import counted, held_out, nameless, number, percent, signed
 
 _NOTHING = "–"
 _DECAYS = "the learning rate begins to decay"
