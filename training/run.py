@@ -99,7 +99,8 @@ class Run:
 
         def base_measures() -> Measures:
             measures = validator.measure()
-            return replace(measures, repetition=rehearse()[1]) if options.rehearse else measures
+            looks = options.rehearse and math.isfinite(measures.score)  # from nothing but NaN no word can be drawn
+            return replace(measures, repetition=rehearse()[1]) if looks else measures
 
         def untouched() -> tuple[Measures, float]:
             facts = {key: job.facts[key] for key in ("base", "precision", "device", "torch")}

@@ -26,7 +26,7 @@ from training.persona_gain import Line, choose_lines, persona_gain
 from training.samples import Window
 
 REPETITION_WEIGHT = 0.2
-_TOKENS_A_SECOND = 400.0
+_TOKENS_A_SECOND = 300.0
 _SHARES = {"held out": 0.4, "training": 0.2, "gain": 0.4}
 _FEWEST, _MOST = 2_048, 16_384
 
@@ -80,7 +80,7 @@ def sample_tokens(minutes: float, share: float, pass_tokens: float) -> int:
     """Return how many tokens a validation may read: a function of what is asked for, never of the clock.
 
     A sample that depended on the machine's speed could not be repeated. The rate that it counts on
-    is that of two slow cores; a slower machine validates less often instead.
+    is that of one core; a slower machine validates less often instead.
     """
     seconds = 60 * minutes
     between = seconds_between_validations(pass_tokens / _TOKENS_A_SECOND, seconds)

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from bot.engine.checkpoints import ADAPTER, load_checkpoint
+from bot.engine.checkpoints import load_checkpoint
 from persona.card import read_card
 from persona.dialogue import Turn
 from tests.toys import toy_gpt2, toy_llama, toy_scenes
-from training.evaluate import EvaluationError, Question, evaluate
 from training.split import split_by_episode
 from training.train import Options, TrainingError, train
 
@@ -217,16 +216,3 @@ def test_a_loss_that_is_no_number_stops_the_run(options: Options, tmp_path: Path
         train(replace(options, base=str(broken)), quiet, quiet)
     assert records_of(options)[-1]["reason"] == "NaN"
     assert not list((options.out / "checkpoints").glob("step-*"))
-
-
-def test_evaluate_measures_a_checkpoint_beside_its_base(options: Options) -> None:
-    folder = train(replace(options, max_steps=40, learning_rate=1e-2), quiet, quiet)
-    answer = evaluate(Question(folder, options.corpora[0], options.cache))
-    assert answer.ratio.value < 1
-    assert answer.ratio.low == pytest.approx(answer.ratio.value) == answer.ratio.high  # one episode only
-    assert answer.replies > 0
-    with pytest.raises(EvaluationError, match="there is no split 'dev' to measure"):
-        evaluate(Question(folder, options.corpora[0], options.cache, "dev"))
-    (folder / ADAPTER).write_bytes(b"not weights")
-    with pytest.raises(EvaluationError, match="cannot be loaded"):
-        evaluate(Question(folder, options.corpora[0], options.cache))

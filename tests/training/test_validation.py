@@ -63,9 +63,9 @@ def test_the_score_is_what_is_written_down() -> None:
 
 
 def test_the_samples_size_follows_what_is_asked_for_within_bounds() -> None:
-    a_pass = 1_200_000  # tokens, 50 minutes at the rate that is counted on
+    a_pass = 1_200_000  # tokens, 67 minutes at the rate that is counted on
     assert sample_tokens(5, 0.05, a_pass) == 2_048
-    assert sample_tokens(20, 0.05, a_pass) == 6_000
+    assert sample_tokens(20, 0.05, a_pass) == 4_500
     assert sample_tokens(120, 0.05, a_pass) == 7_500
     assert sample_tokens(120, 0.05, 25_000) == 2_048
     assert sample_tokens(120, 0.9, a_pass) == 16_384
