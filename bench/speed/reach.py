@@ -10,7 +10,7 @@ are of training alone.
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ class Keeper:
     def __init__(self, states: Path, folder: Path) -> None:
         self.states, self.folder = states, folder
         self.minutes: dict[int, float] = {}
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def show(self, record: Record) -> None:
         """Note the minute of each step."""
         if record["kind"] == "train":
             self.minutes[record["step"]] = record["minutes"]
+
+    def remember(self, metrics: Path) -> None:
+        """Note the minutes of a run that is over."""
+        for line in metrics.read_text(encoding="utf-8").splitlines():
+            self.show(json.loads(line))
 
     def keep(self) -> bool:
         """Copy what is new; never asks the run to stop."""
@@ -55,13 +60,17 @@ def best_of(log: Path) -> Record:
     return dict(min(evaluations, key=lambda record: record["bits_per_byte"]))
 
 
-def measured(options: Options, keeper: Keeper, lines: list[Line]) -> Iterator[Record]:
-    """Yield step, minutes and bits per byte of the untouched base and of every kept state, in their order."""
+def measured(
+    options: Options, keeper: Keeper, lines: list[Line], steps: Collection[int] | None = None
+) -> Iterator[Record]:
+    """Yield step, minutes and bits per byte of the untouched base and of the kept states, in their order."""
     base = find_base(options.base, options.cache)
     screenplay = load_screenplay(base.folder)
     model = LearnedLoss(prepare_model(load_base_model(base, torch.float32), options))  # a new adapter adds nothing
     for kept in [None, *sorted(keeper.folder.iterdir())]:
         step = int(kept.stem.removeprefix("step-")) if kept else 0
+        if steps is not None and step not in steps:
+            continue
         if kept:
             restore(model, kept)
         figure = bits_per_byte(model.model, lines, lambda line: screenplay_of(line, screenplay))
@@ -94,17 +103,22 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=1, help="minutes between two saved states")
     parser.add_argument("--base", default=EMBEDDED)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--step", type=int, action="append", help="measure these steps only; repeat it for more")
     given = parser.parse_args()
     set_threads(given.threads)
     copied = best_of(given.copied / "log.jsonl")
     run = given.out / "run"
     keeper = Keeper(run / "checkpoints", given.out / "states")
     options = asked(given.corpus, given.base, run, minutes=given.minutes, save_minutes=given.every)
-    train(options, say, keeper.show, keeper.keep)
-    keeper.keep()
+    if run.exists():
+        say(f"Measuring what stands in {given.out}; it is not trained again.")
+        keeper.remember(run / "metrics.jsonl")
+    else:
+        train(options, say, keeper.show, keeper.keep)
+        keeper.keep()
     lines = held_out_lines(split_of(given.corpus).validation, taught())
     rows: list[dict[str, Any]] = []
-    for row in measured(options, keeper, lines):
+    for row in measured(options, keeper, lines, given.step):
         rows.append(row)
         print(json.dumps(row), flush=True)
     (given.out / "reach.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
