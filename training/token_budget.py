@@ -20,7 +20,7 @@ from training.stream import Diet
 from training.tokenized import cached_screenplay, tokenizer_checksum
 
 # An adapter on the embedded base, bf16, two CPU cores: an order of magnitude for want of a measured rate.
-EMBEDDED_RATE = 220.0
+EMBEDDED_RATE = 400.0
 
 
 @dataclass(frozen=True, slots=True)
