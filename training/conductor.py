@@ -91,6 +91,7 @@ class Conductor(TrainerCallback):
             if self.stage.team.leads:
                 measures, seconds = self.stage.untouched()
                 self.stage.budget.needs("validation", UNSEEN * seconds)
+                self.stage.decider.validated(state.global_step, seconds)
                 self._note(state.global_step, measures, seconds)
             self.progress = self.stage.team.share(self.progress)
         self._decide(state.global_step, control)

@@ -19,6 +19,7 @@ FILE_NAME = "decisions.jsonl"
 VALIDATIONS_A_PASS, VALIDATIONS_A_RUN = 8, 4
 _LONG_PASS_SECONDS, _LONG_PASS_STEPS = 30 * 60, 400
 _DRIFT, _STEPS_BETWEEN_DECAYS = 0.1, 10
+_BEFORE_THE_LAST = 0.75  # the share of validating that is spent before the last one, which every run ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class Clock:
         if not seconds:
             return math.inf
         wanted = seconds_between_validations(pace.pass_steps * seconds, self._budget.minutes * 60)
-        return max(1.0, max(wanted, self._validation_seconds / pace.share) / seconds)
+        affordable = self._validation_seconds / (_BEFORE_THE_LAST * pace.share)
+        return max(1.0, max(wanted, affordable) / seconds)
 
     def _decay(self, step: int) -> Decision | None:
         left, decays = self._steps_left(step), self._schedule.decays

@@ -73,9 +73,9 @@ def test_minutes_that_are_spent_stop_the_run() -> None:
 
 def test_validating_keeps_inside_its_share() -> None:
     clock, _, _ = clocked(100.0, 1.0, 0.1)
-    clock.validated(0, seconds=50.0)  # 5 % means one in 1000 s, that is in 10,000 steps
+    clock.validated(0, seconds=37.5)  # three quarters of 5 % mean one in 1000 s, that is in 10,000 steps
     assert clock.decide(9_999) == []
-    assert clock.decide(10_000) == [Decision(10_000, "validate")]
+    assert clock.decide(10_001) == [Decision(10_001, "validate")]
 
 
 def test_a_log_repeats_its_run(tmp_path: Path) -> None:
