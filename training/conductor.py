@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from bot.engine.memory import Tidier
 from training.budget import Budget
 from training.decisions import Decider, Decision, apply
 from training.rehearsal import Reply
@@ -52,9 +53,9 @@ class Stage:
     """The parts a conductor leads.
 
     `keep_best` writes the model that ships with its measures, `untouched` gives the base's and the
-    seconds that they took, `rehearse` answers the sixteen
-    messages and says which share of the replies is repeated, `show` gets every record, `stopped`
-    says why the run has to end at once, "" where it has not.
+    seconds that they took, `rehearse` answers the sixteen messages and says which share of the
+    replies is repeated, `show` gets every record, `stopped` says why the run has to end at once,
+    "" where it has not.
     """
 
     folder: RunFolder
@@ -82,6 +83,7 @@ class Conductor(TrainerCallback):
         self._stepping_seconds, self._tokens_before = 0.0, progress.tokens
         self._step_began = 0.0
         self._portion: Portion | None = None
+        self._tidier = Tidier()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -105,6 +107,7 @@ class Conductor(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Count, decide, and save where it is time to."""
+        self._tidier.tidy()
         self.stage.budget.step_ended()
         self._stepping_seconds += time.monotonic() - self._step_began
         control.should_log = True
