@@ -7,7 +7,7 @@ by the engine's own thread, a platform's library only where its token is set.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bot import logs
 from bot.conversation import ConversationHistory, HistoryError
-from bot.engine.chooser import Chooser
+from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.local import LocalEngine, left_behind
 from bot.engine.protocol import ReplyEngine, Sampling
 from bot.engine.shipped import checkpoint_folder, shipped_checkpoint
@@ -25,7 +25,9 @@ from bot.serving import Platform, say, serve, set_by_signals
 from bot.settings import Settings, SettingsError, load_settings
 from bot.valkey import ValkeyError, local_valkey
 from persona.card import CardError, read_card
-from persona.characters import PersonaError, friends
+from persona.characters import Persona, PersonaError, friends
+from persona.copied import CopiedLines
+from persona.ranking import Weights
 
 if TYPE_CHECKING:
     from bot.engine.checkpoints import LoadedCheckpoint
@@ -61,20 +63,20 @@ async def open_house(
     `engine` is used instead of the model. Raises PersonaError, CardError, HistoryError, ValkeyError.
     """
     folder = _checkpoint(settings)
-    personas = read_card(folder).characters if folder else friends()
+    personas = _personas(folder, _beside(settings))
     options = ReplierOptions(
         default_persona=settings.persona,
         seed=seed,
         model=folder.name if folder else UNTOUCHED,
         days=None if fresh else settings.history_days,
+        filter=settings.filter,
     )
     async with AsyncExitStack() as stack:
         if engine is None:
-            engine = _local_engine(settings, folder)
+            engine = _engine(settings, folder)
         stack.push_async_callback(engine.aclose)
         history = EphemeralHistory() if fresh else await _history(settings, stack)
-        sampling = Sampling(settings.temperature, settings.top_p)
-        chooser = Chooser(engine, personas, sampling=sampling, longest=settings.longest_reply)
+        chooser = _chooser(settings, folder, engine, personas)
         replier = Replier(chooser, history, personas, options)
         stack.push_async_callback(replier.aclose, 0.0)  # who waited for a reply has left
         yield House(engine, chooser, history, replier)
@@ -115,7 +117,7 @@ def main() -> int:
     """Read the settings and run; the whole of `python -m bot`."""
     try:
         settings = load_settings()
-        tokens = (settings.discord_token, settings.telegram_token, settings.redis_url)
+        tokens = (settings.discord_token, settings.telegram_token, settings.redis_url, settings.engine_key)
         logs.set_up(settings.log_level, secret=[one.get_secret_value() for one in tokens if one])
         code = asyncio.run(run(settings))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C while the interpreter ends says nothing
@@ -131,7 +133,7 @@ def main() -> int:
 
 async def _loaded(engine: ReplyEngine) -> str | None:
     """Wait for the model, and return what there is to know of it."""
-    return (await engine.ready()).notice if isinstance(engine, LocalEngine) else None
+    return (await engine.ready()).notice
 
 
 async def _history(settings: Settings, stack: AsyncExitStack) -> ConversationHistory:
@@ -146,17 +148,58 @@ async def _history(settings: Settings, stack: AsyncExitStack) -> ConversationHis
     return history
 
 
-def _local_engine(settings: Settings, folder: Path | None) -> LocalEngine:
-    cache, device = settings.cache_dir, settings.device
+def _engine(settings: Settings, folder: Path | None) -> ReplyEngine:
+    if settings.engine_url is not None:
+        from bot.engine.completions import Server  # noqa: PLC0415 - an HTTP client that the local engine does not need
+        from bot.engine.remote import remote_engine  # noqa: PLC0415 - likewise
+
+        if settings.adapters:
+            raise SettingsError("ADAPTERS must be unset where ENGINE_URL is set: a server speaks with one model")
+        key = settings.engine_key.get_secret_value() if settings.engine_key else None
+        server = Server(settings.engine_url, settings.engine_model, key, settings.engine_seconds)
+        return remote_engine(server, folder, cache=settings.cache_dir, tell=say, queue_size=settings.queue_size)
 
     def load() -> "LoadedCheckpoint":
         from bot.engine.checkpoints import load_checkpoint  # noqa: PLC0415 - loads torch
 
-        return load_checkpoint(folder, cache=cache, device=device, tell=say)
+        return load_checkpoint(
+            folder,
+            cache=settings.cache_dir,
+            device=settings.device,
+            precision=settings.precision,
+            beside=_beside(settings),
+            tell=say,
+        )
 
-    engine = LocalEngine(load, queue_size=settings.queue_size)
+    engine = LocalEngine(load, queue_size=settings.queue_size, cache_mb=settings.cache_mb)
     engine.start()
     return engine
+
+
+def _chooser(settings: Settings, folder: Path | None, engine: ReplyEngine, personas: Sequence[Persona]) -> Chooser:
+    weights = Weights.from_mapping(read_card(folder).ranking) if folder else Weights()
+    found = [CopiedLines.read(one) for one in (folder, *_beside(settings)) if one]
+    known = [one for one in found if one is not None]
+    options = ChooserOptions(
+        Sampling(settings.temperature, settings.top_p, settings.min_p),
+        settings.longest_reply,
+        settings.candidates,
+        weights=weights,
+    )
+    return Chooser(engine, personas, options, copied=lambda text: any(one.copies(text) for one in known))
+
+
+def _personas(folder: Path | None, beside: Sequence[Path]) -> tuple[Persona, ...]:
+    """Return everybody who can be talked to; an adapter beside the first speaks for its own characters."""
+    folders = [*([folder] if folder else []), *beside]
+    if not folders:
+        return friends()
+    return tuple({persona.id: persona for one in folders for persona in read_card(one).characters}.values())
+
+
+def _beside(settings: Settings) -> list[Path]:
+    named = (one.strip() for one in settings.adapters.split(","))
+    return [checkpoint_folder(Path(one).expanduser()) for one in named if one]
 
 
 def _checkpoint(settings: Settings) -> Path | None:

@@ -18,6 +18,11 @@ class Address:
     chat: str
     thread: str = "0"
 
+    @property
+    def whole_chat(self) -> "Address":
+        """The chat without its threads, under which is kept what holds for all of them."""
+        return replace(self, thread="0")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
@@ -76,8 +81,16 @@ class ConversationHistory(Protocol):
         """Choose the persona of this conversation."""
         ...
 
+    async def filter_level(self, address: Address) -> str | None:
+        """Return the level of the filter chosen for this chat; all its threads share it."""
+        ...
+
+    async def set_filter_level(self, address: Address, level: str) -> None:
+        """Choose the level of this chat's filter."""
+        ...
+
     async def reset(self, address: Address) -> None:
-        """Empty this conversation for every persona; the chosen persona stays."""
+        """Empty this conversation for every persona; the chosen persona and the filter stay."""
         ...
 
     async def forget(self, platform: str, bot_id: str, author_id: str) -> int:

@@ -14,6 +14,7 @@ class EphemeralHistory:
     def __init__(self) -> None:
         self._turns: dict[tuple[Address, str], list[StoredTurn]] = defaultdict(list)
         self._chosen: dict[Address, str] = {}
+        self._levels: dict[Address, str] = {}
         self._seen: set[tuple[Address, str]] = set()
 
     async def recent(self, address: Address, persona_id: str, limit: int) -> list[StoredTurn]:
@@ -40,6 +41,14 @@ class EphemeralHistory:
         """Choose the persona."""
         self._chosen[address] = persona_id
 
+    async def filter_level(self, address: Address) -> str | None:
+        """Return the level of the filter chosen for this chat; all its threads share it."""
+        return self._levels.get(address.whole_chat)
+
+    async def set_filter_level(self, address: Address, level: str) -> None:
+        """Choose the level of this chat's filter."""
+        self._levels[address.whole_chat] = level
+
     async def reset(self, address: Address) -> None:
         """Drop all personas' histories of this conversation."""
         for key in [key for key in self._turns if key[0] == address]:
@@ -64,12 +73,14 @@ class EphemeralHistory:
             if (address.platform, address.bot_id, address.chat) == chat:
                 moved = self._turns.pop((address, persona_id))
                 self._turns[replace(address, chat=new.chat), persona_id][:0] = moved
-        for address in list(self._chosen):
-            if (address.platform, address.bot_id, address.chat) == chat:
-                self._chosen.setdefault(replace(address, chat=new.chat), self._chosen.pop(address))
+        for settings in (self._chosen, self._levels):
+            for address in list(settings):
+                if (address.platform, address.bot_id, address.chat) == chat:
+                    settings.setdefault(replace(address, chat=new.chat), settings.pop(address))
 
     async def aclose(self) -> None:
         """Drop everything."""
         self._turns.clear()
         self._chosen.clear()
+        self._levels.clear()
         self._seen.clear()

@@ -7,6 +7,7 @@ Keys, every part escaped so that a ":" in an id cannot make two conversations on
         history:{persona}     list of turns as JSON, oldest first
         personas              set of the personas that have a history here
         persona               id of the chosen one
+        filter                level of the filter; under thread 0 only, for the whole chat
         seen:{message id}     who saw this message first
 
 Everything expires. Every change of more than one key is one script or transaction, and each can be
@@ -27,6 +28,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
+from bot import history_scripts as scripts
 from bot.conversation import Address, HistoryError, StoredTurn, without_author
 
 __all__ = ["History", "HistoryError", "StoredTurn"]
@@ -38,61 +40,6 @@ CONNECTIONS = 32
 PATIENCE = 10.0  # seconds for one command, its retries included
 NO_ADDRESS = "The Redis address isn't one: it looks like redis://host:6379/0, rediss://... or unix:///path."
 
-_APPEND = """
-for i = 6, #ARGV do
-  if not redis.call('LPOS', KEYS[1], ARGV[i]) then redis.call('RPUSH', KEYS[1], ARGV[i]) end
-end
-redis.call('LTRIM', KEYS[1], -tonumber(ARGV[4]), -1)
-redis.call('SADD', KEYS[2], ARGV[3])
-redis.call('EXPIREAT', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[4], 'GT', ARGV[1], ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[5])
--- What leads to the histories outlives them all: some may have been given more days than this one.
-for i = 2, 4 do
-  if redis.call('TTL', KEYS[i]) < ARGV[1] - ARGV[5] then redis.call('EXPIREAT', KEYS[i], ARGV[1]) end
-end
-"""
-_CHOOSE = """
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('EXPIREAT', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[2], 'GT', ARGV[1], ARGV[2])
-if redis.call('TTL', KEYS[2]) < ARGV[1] - ARGV[4] then redis.call('EXPIREAT', KEYS[2], ARGV[1]) end
-"""
-_FIRST_TIME = """
-local first = redis.call('GET', KEYS[1])
-if not first then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
-return (not first or first == ARGV[1]) and 1 or 0
-"""
-_RESET = """
-for _, persona in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('DEL', ARGV[1] .. persona) end
-redis.call('DEL', KEYS[1])
-"""
-_MIGRATE = """
-for _, old in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  if string.sub(old, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then
-    local new = ARGV[3] .. string.sub(old, #ARGV[2] + 1)
-    local from, to = ARGV[1] .. old .. ':', ARGV[1] .. new .. ':'
-    redis.call('ZADD', KEYS[1], math.max(redis.call('ZSCORE', KEYS[1], old),
-      redis.call('ZSCORE', KEYS[1], new) or 0), new)
-    redis.call('ZREM', KEYS[1], old)
-    local expiry = redis.call('ZSCORE', KEYS[1], new)
-    for _, persona in ipairs(redis.call('SMEMBERS', from .. 'personas')) do
-      local key = to .. 'history:' .. persona
-      local turns = redis.call('LRANGE', from .. 'history:' .. persona, 0, -1)
-      for i = #turns, 1, -1 do redis.call('LPUSH', key, turns[i]) end
-      redis.call('LTRIM', key, -tonumber(ARGV[4]), -1)
-      redis.call('EXPIREAT', key, expiry)
-      redis.call('SADD', to .. 'personas', persona)
-      redis.call('DEL', from .. 'history:' .. persona)
-    end
-    redis.call('EXPIREAT', to .. 'personas', expiry)
-    if redis.call('EXISTS', from .. 'persona') == 1 then redis.call('RENAMENX', from .. 'persona', to .. 'persona') end
-    redis.call('EXPIREAT', to .. 'persona', expiry)
-    redis.call('DEL', from .. 'personas', from .. 'persona')
-  end
-end
-"""
-
 
 class History:
     """Keeps `bot.conversation.ConversationHistory` in Redis."""
@@ -101,11 +48,11 @@ class History:
         self._client = client
         self._seconds = days * 24 * 3600
         self._seen_seconds = min(SEEN_SECONDS, self._seconds)
-        self._append = client.register_script(_APPEND)
-        self._choose = client.register_script(_CHOOSE)
-        self._first_time = client.register_script(_FIRST_TIME)
-        self._reset = client.register_script(_RESET)
-        self._migrate = client.register_script(_MIGRATE)
+        self._append = client.register_script(scripts.APPEND)
+        self._choose = client.register_script(scripts.CHOOSE)
+        self._first_time = client.register_script(scripts.FIRST_TIME)
+        self._reset = client.register_script(scripts.RESET)
+        self._migrate = client.register_script(scripts.MIGRATE)
 
     @classmethod
     async def connect(cls, url: str, *, days: int = 30) -> "History":
@@ -145,6 +92,7 @@ class History:
         """Add turns and renew the conversation's time to live."""
         index = _index(address.platform, address.bot_id)
         keys = [_key(address, "history", persona_id), _key(address, "personas"), _key(address, "persona"), index]
+        keys.append(_key(address.whole_chat, "filter"))
         raw = [json.dumps(turn.to_mapping()) for turn in turns]
         now = int(time.time())
         expiry = now + self._seconds
@@ -166,9 +114,21 @@ class History:
 
     async def choose(self, address: Address, persona_id: str) -> None:
         """Choose the persona; the choice lives as long as the history."""
-        keys, now = [_key(address, "persona"), _index(address.platform, address.bot_id)], int(time.time())
+        await self._keep(address, "persona", persona_id)
+
+    async def filter_level(self, address: Address) -> str | None:
+        """Return the level of the filter chosen for this chat; all its threads share it."""
         async with _reaching():
-            await self._choose(keys, [now + self._seconds, _member(address), persona_id, now])
+            return cast("str | None", await self._client.get(_key(address.whole_chat, "filter")))
+
+    async def set_filter_level(self, address: Address, level: str) -> None:
+        """Choose the level of this chat's filter; it lives until all the chat's threads have been silent."""
+        await self._keep(address.whole_chat, "filter", level)
+
+    async def _keep(self, address: Address, choice: str, value: str) -> None:
+        keys, now = [_key(address, choice), _index(address.platform, address.bot_id)], int(time.time())
+        async with _reaching():
+            await self._choose(keys, [now + self._seconds, _member(address), value, now])
 
     async def reset(self, address: Address) -> None:
         """Drop all personas' histories of this conversation."""

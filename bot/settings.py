@@ -11,6 +11,8 @@ from platformdirs import user_cache_path, user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot import words
+
 APP = "echochamber"
 
 
@@ -49,6 +51,8 @@ def _one_word(token: SecretStr) -> SecretStr:
 Folder = Annotated[Path, AfterValidator(_in_home)]
 Token = Annotated[SecretStr, AfterValidator(_one_word)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda level: str(level).upper())]
+
+Filter = Annotated[words.Level, BeforeValidator(lambda level: str(level).lower())]
 
 
 class Settings(BaseSettings):
@@ -90,6 +94,36 @@ class Settings(BaseSettings):
         "auto, cpu, cuda, mps, or one of these with a number such as cuda:1",
         pattern=r"^(auto|(cpu|cuda|mps|xpu)(:\d+)?)$",
     )
+    engine_url: str | None = _setting(
+        None,
+        "Address of an OpenAI-compatible server that runs the model (vLLM, llama.cpp); unset means this process does.",
+        "an address that begins with http:// or https:// and holds no login",
+        pattern=r"^https?://[^\s@]+$",
+    )
+    engine_model: str | None = _setting(
+        None, "The model's name on that server; unset means the only one it has.", "a model's name"
+    )
+    engine_key: Token | None = _setting(None, "The key for that server, where it asks for one.", "a key without spaces")
+    engine_seconds: float = _setting(
+        60, "Seconds that the server may take for an answer.", "a number from 1 to 3600", ge=1, le=3600
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = _setting(
+        "auto",
+        "The model's number format: auto (the fastest that holds quality here), fp32, bf16, fp16 or int8.",
+        "auto, fp32, bf16, fp16 or int8",
+    )
+    adapters: str = _setting(
+        "",
+        "Folders of further adapters on the model's base, separated by commas; each speaks for its characters.",
+        "the paths of folders, separated by commas",
+    )
+    cache_mb: int = _setting(
+        512,
+        "Mebibytes for what was computed of conversations; the least recently used are computed again.",
+        "a whole number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
+    )
     data_dir: Folder = _setting(
         lambda: user_data_path(APP, appauthor=False),
         "Folder of the local Valkey server's data; unset means the user's data folder.",
@@ -116,7 +150,26 @@ class Settings(BaseSettings):
     top_p: float = _setting(
         0.9, "Share of the likeliest next words that is drawn from.", "a number above 0 and up to 1", gt=0, le=1
     )
+    min_p: float = _setting(
+        0.0,
+        "Next words less likely than this share of the likeliest are never drawn.",
+        "a number from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
+    candidates: int | None = _setting(
+        None,
+        "Replies drawn for each one that is sent, the best of them; unset means 8, on a GPU 16.",
+        "a whole number from 1 to 64",
+        ge=1,
+        le=64,
+    )
     longest_reply: int = _setting(60, "Longest reply in tokens.", "a whole number from 1 to 256", ge=1, le=256)
+    filter: Filter = _setting(
+        words.DEFAULT_LEVEL,
+        "What is kept back where no /filter was chosen: off, slurs (and threats), strict (swearing, too).",
+        "off, slurs or strict",
+    )
 
 
 class Row(NamedTuple):

@@ -13,7 +13,7 @@ import typer
 from bot import logs
 from bot.app import BROKEN, MISCONFIGURED, open_house
 from bot.app import main as run_bot
-from bot.engine.local import LocalEngine, left_behind
+from bot.engine.local import left_behind
 from bot.engine.protocol import EngineError, ReplyEngine
 from bot.platforms.console import ConsoleOptions, run_console
 from bot.platforms.talk import sentence
@@ -69,7 +69,7 @@ async def _chat(settings: Settings, options: ConsoleOptions, *, fresh: bool, see
 
 
 async def _loaded(engine: ReplyEngine) -> str | None:
-    return (await engine.ready()).notice if isinstance(engine, LocalEngine) else None
+    return (await engine.ready()).notice
 
 
 def _typed_lines(settings: Settings) -> Path:

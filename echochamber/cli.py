@@ -42,6 +42,12 @@ def _sweep() -> Command:
     return sweep
 
 
+def _tune() -> Command:
+    from echochamber.tune_command import tune  # noqa: PLC0415
+
+    return tune
+
+
 def _corpus() -> typer.Typer:
     from echochamber.corpus_commands import corpus  # noqa: PLC0415
 
@@ -61,6 +67,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Command | typer.Typer]]] = {
     "train": ("Teach a base model how the characters of a corpus talk.", _train),
     "sweep": ("Try recipes in short trainings and recommend one.", _sweep),
     "evaluate": ("Measure a checkpoint on held-out episodes, beside its untouched base.", _evaluate),
+    "tune": ("Tune how a checkpoint's candidate replies are ranked.", _tune),
     "export": ("Write a trained model for other programs, or publish it.", _export),
 }
 

@@ -1,7 +1,8 @@
 """The card: `persona.json`, written into every checkpoint and read before any weight is.
 
 It says which base the weights belong to, in which format they were taught, who can be talked to,
-from which data, on which side of the split each held-out episode stood, and what was measured.
+from which data, on which side of the split each held-out episode stood, what was measured, and how
+candidate replies are ranked.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from persona.characters import Persona, PersonaError
+from persona.ranking import RankingError, Weights
 
 FILE_NAME = "persona.json"
 VERSION = 1
@@ -37,7 +39,10 @@ class BaseCard:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Everything a checkpoint knows about itself; see the module's first lines."""
+    """Everything a checkpoint knows about itself; see the module's first lines.
+
+    `ranking` are the weights of `persona.ranking`; where it is empty, their defaults.
+    """
 
     base: BaseCard
     format: str
@@ -47,6 +52,7 @@ class Card:
     split: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     measures: Mapping[str, Any] = field(default_factory=dict)
+    ranking: Mapping[str, float] = field(default_factory=dict)
     version: int = VERSION
 
     def write(self, folder: Path) -> None:
@@ -66,7 +72,7 @@ def read_card(folder: Path) -> Card:
         raise CardError(f"{path} cannot be read as JSON ({type(error).__name__}); the checkpoint is damaged") from error
     try:
         return _card(content)
-    except (KeyError, TypeError, PersonaError) as error:
+    except (KeyError, TypeError, PersonaError, RankingError) as error:
         raise CardError(f"{path} is not a card that this version understands: {error}") from error
 
 
@@ -82,6 +88,7 @@ def _card(content: Any) -> Card:
     values["base"] = BaseCard(**content["base"])
     values["characters"] = _characters(content["characters"])
     values["data"] = tuple(content.get("data", ()))
+    Weights.from_mapping(content.get("ranking", {}))
     return Card(**values)
 
 

@@ -1,65 +1,96 @@
 """What may leave the house: a reply-side filter for what a small model does when it slips.
 
-It reads as tags, speaks for somebody else, runs in circles or says the same again. Whether a text
-is offensive is a predicate handed in.
+It reads as tags, speaks for somebody else, runs in circles, says again what was said, recites the
+script, or calls people who were not asked. Whether a text copies the training lines and whether it
+is offensive are predicates handed in.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from persona.characters import Persona
+from persona.characters import Persona, folded
 from persona.dialogue import Scene
+from persona.harmless import GUEST
+from persona.words import words_of
 
-_LONGEST_LOOP = 4
-_TIMES = 3
-_SHORT_REPEAT = 3
-_TAG = re.compile(
-    r"<\s?\||\|\s?>|</?(?:s|unk|pad|bos|eos)>|\[/?(?:inst|unk|pad|bos|eos|sep|cls|mask)\]|<</?sys>>"
-    r"|im_(?:start|end)|endoftext",
+_LONGEST_LOOP, _TIMES = 4, 3
+_REPEATED, _SHORTEST_OWN_LINE = 4, 2
+# Control tokens are looked for in the text without its spaces, markup in the text as it is.
+_CONTROL = re.compile(
+    r"<\||\|>|</?(?:s|unk|pad|bos|eos|sep|cls|mask)>|\[/?(?:inst|unk|pad|bos|eos|sep|cls|mask)\]|<</?sys>>"
+    r"|im_(?:start|end)|(?:start|end)_of_turn|endoftext|\ufffd",
     re.IGNORECASE,
 )
-_PUNCTUATION_RUN = re.compile(r"([^\w\s]|_)\1{3}")
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-_BREAK = r"""(?:\A|[\n\r]|[.!?…]["'”’)\]]*\s)\W*"""
+_MARKUP = re.compile(r"</?[A-Za-z][^<>\n]*>|\[/?[A-Z][A-Z_ ]+\]|\{\{")
+_PUNCTUATION_RUN = re.compile(r"([^\w\s]|_)(?:\s*\1){3}|[!?]{4}")
+_BREAK = re.compile(r"""(?:\A|[\n\r]|[.!?…]["'”’)\]]*\s|(?<=\s)["“«(\[*_])\W*""")
+# What opens a turn in the two screenplay formats: a name and a colon (not that of a smiley or a time), or a
+# line that is nothing but a name.
+_HEADING = re.compile(r"([^\n\r:]*?)(?:\s*:(?!\d|[-o^']?[()\[\]DPpOo3/\\|*]+(?!\w))|[ \t]*[\n\r])")
+_ROLES = ("user", "assistant", "system", "human", "ai", "bot", "narrator", GUEST)
+_PING = re.compile(
+    r"@(?:everyone|here)|(?<![^\W_])@[^\W\d]|<(?:@[!&]?|\#)\d"  # a mail address has a word before its @
+    r"|\w://|\bwww\.\w|(?<![\w'’])t\.me\b|\bdiscord\.gg\b|\b[\w-]+\.[a-z]{2,}/\w",
+    re.IGNORECASE,
+)
 
 
-def refusal(
-    reply: str,
-    conversation: Scene,
-    persona: Persona,
-    others: Sequence[Persona],
-    offensive: Callable[[str], bool] | None = None,
-) -> str | None:
-    """Return why `reply` may not be said by `persona` next in `conversation`, None where it may."""
-    plain = unicodedata.normalize("NFKC", reply)
-    words = [word.casefold() for word in _WORD.findall(plain)]
-    checks: tuple[tuple[str, Callable[[], bool]], ...] = (
-        ("empty", lambda: not any(char.isalnum() for char in plain)),
-        ("tag", lambda: bool(_TAG.search(plain))),
-        ("another speaker", lambda: _speaks_as(plain, _names(conversation, (persona, *others)))),
-        ("loop", lambda: _loops(words)),
-        ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
-        ("repeat", lambda: len(words) > _SHORT_REPEAT and words == _previous(conversation, persona)),
-        ("offensive", lambda: offensive is not None and offensive(reply)),
-    )
-    return next((reason for reason, refused in checks if refused()), None)
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Says which replies may not be said.
+
+    `personas` are all that live in the checkpoint; `copied` says whether a text copies the
+    training lines (`CopiedLines.copies`), None where nobody knows them.
+    """
+
+    personas: tuple[Persona, ...]
+    copied: Callable[[str], bool] | None = None
+
+    def refusal(
+        self, reply: str, conversation: Scene, persona: Persona, offensive: Callable[[str], bool] | None = None
+    ) -> str | None:
+        """Return why `reply` may not be said by `persona` next in `conversation`, None where it may.
+
+        The reason is one of "empty", "tag", "another speaker", "loop", "punctuation", "ping",
+        "repeat", "copied" and "offensive", the first that holds.
+        """
+        plain = unicodedata.normalize("NFKC", reply)
+        words, personas = words_of(reply), (persona, *self.personas)
+        checks: tuple[tuple[str, Callable[[], bool]], ...] = (
+            ("empty", lambda: not any(char.isalnum() for char in plain)),
+            ("tag", lambda: bool(_CONTROL.search("".join(plain.split())) or _MARKUP.search(plain))),
+            ("another speaker", lambda: _speaks_for_somebody(plain, conversation, personas)),
+            ("loop", lambda: _runs_in_circles(words)),
+            ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
+            ("ping", lambda: bool(_PING.search(plain))),
+            ("repeat", lambda: _repeats(words, conversation, persona, personas)),
+            ("copied", lambda: self.copied is not None and self.copied(reply)),
+            ("offensive", lambda: offensive is not None and offensive(reply)),
+        )
+        return next((reason for reason, refused in checks if refused()), None)
 
 
-def _names(conversation: Scene, personas: Iterable[Persona]) -> set[str]:
-    known = {turn.name for turn in conversation.turns}
-    for one in personas:
-        known |= {one.id, one.name, *one.aliases}
-    return {" ".join(unicodedata.normalize("NFKC", name).split()) for name in known} - {""}
+def loops(text: str) -> bool:
+    """Say whether one to four words stand three or more times in a row in `text`."""
+    return _runs_in_circles(words_of(text))
 
 
-def _speaks_as(text: str, names: Iterable[str]) -> bool:
-    """Find `Name:`, or a line that is nothing but a name, as the two screenplay formats open a turn."""
-    either = "|".join(r"\s+".join(map(re.escape, name.split())) for name in names)
-    return bool(re.search(rf"{_BREAK}(?:{either})(?:\s*:|[ \t]*[\n\r])", text, re.IGNORECASE))
+def _speaks_for_somebody(text: str, conversation: Scene, personas: Iterable[Persona]) -> bool:
+    breaks = (found.end() for found in _BREAK.finditer(text))
+    headings = {folded(found[1]) for found in (_HEADING.match(text, at) for at in breaks) if found} - {""}
+    if not headings:
+        return False
+    known = {turn.name for turn in conversation.turns} | set(_ROLES) | _names(personas)
+    return not headings.isdisjoint(map(folded, known))
 
 
-def _loops(words: Sequence[str]) -> bool:
+def _names(personas: Iterable[Persona]) -> set[str]:
+    return {name for one in personas for name in (one.id, one.name, *one.aliases)}
+
+
+def _runs_in_circles(words: Sequence[str]) -> bool:
     for size in range(1, _LONGEST_LOOP + 1):
         run = 0
         for at in range(size, len(words)):
@@ -69,8 +100,24 @@ def _loops(words: Sequence[str]) -> bool:
     return False
 
 
-def _previous(conversation: Scene, persona: Persona) -> list[str] | None:
-    for turn in reversed(conversation.turns):
-        if turn.name == persona.name:
-            return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", turn.text))]
-    return None
+def _repeats(words: Sequence[str], conversation: Scene, persona: Persona, personas: Iterable[Persona]) -> bool:
+    """Find more than three words of one turn, or the persona's own whole line of two words and more.
+
+    Who is spoken to may be called by name again and again: the personas' names are not counted.
+    """
+    names = {word for name in _names(personas) for word in words_of(name)}
+    said = set(_runs(words, names))
+    for turn in conversation.turns:
+        line = words_of(turn.text)
+        if turn.name == persona.name and len(line) >= _SHORTEST_OWN_LINE and line == words:
+            return True
+        if said and any(run in said for run in _runs(line, names)):
+            return True
+    return False
+
+
+def _runs(words: Sequence[str], names: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every stretch that has four words which are no names, and ends with them."""
+    places = [at for at, word in enumerate(words) if word not in names]
+    for first, last in zip(places, places[_REPEATED - 1 :], strict=False):
+        yield tuple(words[first : last + 1])

@@ -9,9 +9,12 @@ pad or EOS: the text of the taught characters' turns and the end-of-turn token b
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+from zlib import crc32
 
 from persona.dialogue import Turn
 from persona.harmless import harmless, harmless_name
+
+_SPARED = 3  # a third of the room, at most
 
 
 class FormatError(ValueError):
@@ -88,6 +91,11 @@ def format_for(tokenizer: TextTokenizer) -> Format:
     return EOS_JOINED
 
 
+def _border(turn: Turn) -> int:
+    """Rank the turns that a long conversation may begin with: the lowest of a few stays so while they slide by."""
+    return crc32(f"{turn.name}\n{turn.text}".encode("utf-8", "surrogatepass"))
+
+
 class Tokens(NamedTuple):
     """Token ids and, position by position, whether each is learned (both of length T)."""
 
@@ -140,20 +148,37 @@ class Screenplay:
         """Return the ids after which `speaker` replies: at most `room` of them.
 
         The past is cut on the left at turn borders. The last turn always stays; one that is
-        longer than the room by itself loses the beginning of its text, never its name.
+        longer than the room by itself loses the beginning of its text, never its name. A long chat
+        loses up to a third of the room more: so its prompt begins at the same turn for several
+        messages, and what was computed of it can be used again.
         """
         opening = self.header(speaker)
         room -= len(opening)
         kept: list[list[int]] = []
+        left = room
         for one in reversed(turns):
             ids = self.turn(one, learned=False).ids
-            if len(ids) > room:
+            if len(ids) > left:
                 if not kept:
-                    kept.append(self._squeezed(one, room))
+                    kept.append(self._squeezed(one, left))
                 break
             kept.append(ids)
-            room -= len(ids)
-        return [token for ids in reversed(kept) for token in ids] + opening
+            left -= len(ids)
+        kept.reverse()
+        if first := len(turns) - len(kept):
+            del kept[: self._to_border(turns[first:], kept, room // _SPARED - left)]
+        return [token for ids in kept for token in ids] + opening
+
+    @staticmethod
+    def _to_border(turns: Sequence[Turn], kept: Sequence[list[int]], spare: int) -> int:
+        """Return how many of the first turns to drop, of no more than `spare` tokens, so that a border comes first."""
+        starts = [0]
+        for at, ids in enumerate(kept[:-1]):
+            spare -= len(ids)
+            if spare < 0:
+                break
+            starts.append(at + 1)
+        return min(starts, key=lambda at: _border(turns[at]))
 
     def _squeezed(self, turn: Turn, room: int) -> list[int]:
         header, after = self.header(turn.name), self._after()

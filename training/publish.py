@@ -16,6 +16,7 @@ from bot.engine.bases import Base, BaseError, find_base
 from bot.engine.checkpoints import CheckpointError, load_base_model, load_screenplay, merged
 from bot.engine.shipped import checkpoint_folder
 from persona.card import FILE_NAME, Card, CardError, read_card
+from persona.copied import CopiedLines
 from persona.screenplay import FormatError
 from training.export import Exporter
 from training.report.modelcard import hub_id, write_model_card
@@ -48,7 +49,7 @@ def publish(wanted: Publication, cache: Path, tell: Tell = lambda line: None) ->
         raise PublishError(f"{wanted.out} exists already; give a folder that does not")
     try:
         folder = checkpoint_folder(wanted.model)
-        card = read_card(folder)
+        card, copied = read_card(folder), CopiedLines.read(folder)
         parent = wanted.out.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".exporting-") as made:
@@ -57,6 +58,8 @@ def publish(wanted: Publication, cache: Path, tell: Tell = lambda line: None) ->
                 _write_whole(folder, card, new, (DTYPES[wanted.dtype], cache, tell))
             else:
                 _copy_adapter(folder, card, new)
+            if copied is not None:
+                copied.write(new)
             new.rename(wanted.out)
     except (BaseError, CardError, CheckpointError, FormatError) as error:
         raise PublishError(str(error)) from error

@@ -12,8 +12,8 @@ import torch
 from transformers import GenerationConfig
 
 from persona.characters import Persona
-from persona.dialogue import Scene, Turn
-from persona.guard import refusal
+from persona.dialogue import Turn
+from persona.guard import loops
 from persona.screenplay import Screenplay
 from training.measures import LearnedLoss
 
@@ -90,10 +90,9 @@ class Rehearsal:
         """Return the share of replies that run in circles, or say what an earlier one said."""
         seen: set[tuple[str, ...]] = set()
         repeated = 0
-        for (persona, _), reply in zip(self._asked, replies, strict=True):
+        for reply in replies:
             words = tuple(reply.text.casefold().split())
-            loops = refusal(reply.text, Scene(()), persona, ()) == "loop"
-            repeated += loops or words in seen
+            repeated += loops(reply.text) or words in seen
             seen.add(words)
         return repeated / len(replies)
 

@@ -1,6 +1,7 @@
 """`echochamber train`, from top to bottom: corpora, split, base, mixture, leak check, run."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import accelerate  # type: ignore[import-untyped]
 import torch
 import transformers
 
+from bot.engine.adapters import quiet_peft
 from bot.engine.bases import Base, BaseError, find_base
-from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay, quiet_peft
+from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay
 from bot.engine.precision import choose_precision
 from persona.characters import PersonaError
 from persona.screenplay import FormatError
 from training.cast import EVERYBODY, check_everybody_speaks, choose_personas, taught_names
+from training.copied_lines import copied_lines
 from training.corpus import Corpus, CorpusError
 from training.decisions import Decision, find_log, read_decisions
 from training.export import Exporter, card_of
@@ -89,7 +92,8 @@ def _train(options: Options, voices: Voices) -> Path:
         )
         for part in parts:
             _check_leaks(part, folder, voices)
-        exporter = Exporter(base, screenplay, card_of(options, base, screenplay, (parts, personas)))
+        card = card_of(options, base, screenplay, (parts, personas))
+        exporter = Exporter(base, screenplay, card, cache(lambda: copied_lines(part.split.train for part in parts)))
         job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team)
         return Run(job, voices).go(LearnedLoss(prepare_model(model, options)))
     finally:

@@ -3,23 +3,25 @@
 Imports torch: everything on the way to the first prompt imports this module late.
 """
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM
 
 from bot.engine.bases import EMBEDDED, Base, BaseError, Tell, find_base
-from bot.engine.precision import choose_precision
+from bot.engine.int8 import add_int8
+from bot.engine.precision import PrecisionError, choose_precision
 from bot.engine.shipped import checkpoint_folder
 from bot.engine.tokenizer import HubTokenizer
 from persona.card import BaseCard, Card, CardError, read_card
 from persona.characters import Persona, friends
 from persona.screenplay import FORMATS, FormatError, Screenplay, TextTokenizer, format_for
+
+if TYPE_CHECKING:
+    from bot.engine.adapters import Adapters
 
 ADAPTER = "adapter_model.safetensors"
 
@@ -32,7 +34,9 @@ class CheckpointError(RuntimeError):
 class LoadedCheckpoint:
     """A model in eval mode on `device`, and what is needed to talk to it.
 
-    `card` is None and `notice` a line for people where the untouched base talks.
+    `card` is None and `notice` a line for people where the untouched base talks. `adapters` are
+    those kept beside the merged one, None where there are none, and `adapter_of` says by persona's
+    id which of them speaks; for who is not in it, the merged one does.
     """
 
     model: Any
@@ -42,6 +46,8 @@ class LoadedCheckpoint:
     name: str
     card: Card | None = None
     notice: str | None = None
+    adapters: "Adapters | None" = None
+    adapter_of: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -49,24 +55,41 @@ class LoadedCheckpoint:
         return self.screenplay.tokenizer
 
 
-def load_checkpoint(
-    folder: Path | None, *, cache: Path, device: str = "auto", tell: Tell = lambda line: None
+def load_checkpoint(  # noqa: PLR0913 - what to load, and keyword-only settings with a default each
+    folder: Path | None,
+    *,
+    cache: Path,
+    device: str = "auto",
+    precision: str = "auto",
+    beside: Sequence[Path] = (),
+    tell: Tell = lambda line: None,
 ) -> LoadedCheckpoint:
     """Load a checkpoint folder, or the untouched embedded base where `folder` is None.
 
-    An adapter is merged into its base. `tell` gets a sentence when something takes long. Raises
-    CheckpointError in one sentence.
+    An adapter is merged into its base. The adapters in the folders `beside` are kept unmerged, each
+    to speak for the characters of its card. `precision` is "auto" or one that `choose_precision`
+    knows. `tell` gets a sentence when something takes long. Raises CheckpointError in one sentence.
     """
     try:
         target = choose_device(device)
-        dtype = choose_precision(target, cache).dtype
-        if folder is None:
-            return _untouched(find_base(EMBEDDED, cache, tell), target, dtype)
-        folder = checkpoint_folder(folder)
-        card = read_card(folder)
-        return _taught(folder, card, lambda: find_base(card.base.name, cache, tell), (target, dtype))
-    except (BaseError, CardError, FormatError) as error:
+        chosen = choose_precision(target, cache, precision)
+        loaded = _loaded(folder, beside, lambda name: find_base(name, cache, tell), (target, chosen.dtype))
+        if chosen.int8:
+            add_int8(loaded.model)
+        return loaded
+    except (BaseError, CardError, FormatError, PrecisionError) as error:
         raise CheckpointError(str(error)) from error
+
+
+def _loaded(
+    folder: Path | None, beside: Sequence[Path], base_of: Callable[[str], Base], where: tuple[torch.device, torch.dtype]
+) -> LoadedCheckpoint:
+    if folder is None and not beside:
+        return _untouched(base_of(EMBEDDED), *where)
+    if folder is None:
+        raise CheckpointError("adapters are kept beside the one that MODEL names: set MODEL to the first of them")
+    first, *others = (_Found(one, read_card(one)) for one in map(checkpoint_folder, (folder, *beside)))
+    return _taught(first, others, base_of, where)
 
 
 def choose_device(device: str) -> torch.device:
@@ -118,45 +141,74 @@ def _untouched(base: Base, device: torch.device, dtype: torch.dtype) -> LoadedCh
     return LoadedCheckpoint(model, device, screenplay, friends(), base.card.name, notice=notice)
 
 
+class _Found(NamedTuple):
+    folder: Path
+    card: Card
+
+
 def _taught(
-    folder: Path, card: Card, base_of: Callable[[], Base], where: tuple[torch.device, torch.dtype]
+    first: _Found, others: Sequence[_Found], base_of: Callable[[str], Base], where: tuple[torch.device, torch.dtype]
 ) -> LoadedCheckpoint:
     device, dtype = where
+    folder, card = first
+    adapters = None
     if card.kind == "full":
+        if others:
+            raise CheckpointError(f"{folder} holds whole weights, and adapters can be kept beside an adapter only")
         base = Base(BaseCard(card.base.name, card.base.sha256), folder)
         model = load_base_model(base, dtype)
     else:
-        base = base_of()
-        if base.card.sha256 != card.base.sha256:
-            raise CheckpointError(
-                f"the adapter in {folder} belongs to another base: its card names {card.base.name} with the "
-                f"checksum {card.base.sha256[:12]}, the one here has {base.card.sha256[:12]}"
-            )
-        model = merged(load_base_model(base, dtype), folder)
+        base = base_of(card.base.name)
+        for one in (first, *others):
+            _check_adapter(one, base.card, card.format)
+        model = load_base_model(base, dtype).to(device)
+        if others:
+            adapters = _merged_beside(model, folder, others)
+        model = adapters.model if adapters else merged(model, folder)
     screenplay = load_screenplay(base.folder, card.format)
     if screenplay.format is not format_for(screenplay.tokenizer):
         raise CheckpointError(f"{folder} was taught in the format {card.format!r}, which does not fit its base")
-    return LoadedCheckpoint(
-        model.to(device).eval(), device, screenplay, card.characters, f"{card.base.name}+{folder.name}", card
-    )
+    name = f"{card.base.name}+{folder.name}"
+    loaded = LoadedCheckpoint(model.to(device).eval(), device, screenplay, card.characters, name, card)
+    if adapters is None:
+        return loaded
+    speaks = {persona.id: str(folder) for folder, card in others for persona in card.characters}
+    personas = {persona.id: persona for _, card in (first, *others) for persona in card.characters}
+    return replace(loaded, personas=tuple(personas.values()), adapters=adapters, adapter_of=speaks)
+
+
+def _check_adapter(found: _Found, base: BaseCard, format_name: str) -> None:
+    folder, card = found
+    if card.kind == "full":
+        raise CheckpointError(f"{folder} holds whole weights: it cannot be kept beside an adapter")
+    if not (folder / ADAPTER).is_file():
+        raise CheckpointError(f"{folder} has no {ADAPTER}: the checkpoint is incomplete")
+    if base.sha256 != card.base.sha256:
+        raise CheckpointError(
+            f"the adapter in {folder} belongs to another base: its card names {card.base.name} with the "
+            f"checksum {card.base.sha256[:12]}, the one here has {base.sha256[:12]}"
+        )
+    if card.format != format_name:
+        raise CheckpointError(f"the adapter in {folder} was taught in the format {card.format!r}, not {format_name!r}")
 
 
 def merged(model: Any, folder: Path) -> Any:
     """Merge the adapter in `folder` into `model`; the base path it records is never followed."""
     if not (folder / ADAPTER).is_file():
         raise CheckpointError(f"{folder} has no {ADAPTER}: the checkpoint is incomplete")
-    from peft import PeftModel  # noqa: PLC0415 - the untouched base needs no peft
+    from bot.engine.adapters import merge  # noqa: PLC0415 - loads peft, which the untouched base does not need
 
     try:
-        with quiet_peft():
-            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload()
+        return merge(model, folder)
     except Exception as error:  # safetensors, peft and torch each raise their own
         raise CheckpointError(f"the adapter in {folder} cannot be loaded ({type(error).__name__})") from error
 
 
-@contextmanager
-def quiet_peft() -> Iterator[None]:
-    """Silence the one warning that peft 0.21 draws from transformers 5.23 in every model it wraps."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        yield
+def _merged_beside(model: Any, folder: Path, others: Sequence[_Found]) -> "Adapters":
+    from bot.engine.adapters import merge_beside  # noqa: PLC0415 - likewise
+
+    try:
+        return merge_beside(model, folder, {str(one.folder): one.folder for one in others})
+    except Exception as error:  # likewise
+        names = ", ".join(str(one.folder) for one in others)
+        raise CheckpointError(f"{folder} and {names} cannot be served together ({type(error).__name__})") from error

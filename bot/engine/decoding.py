@@ -1,66 +1,116 @@
-"""What the engine's thread does with a model: decode replies and score them. Imports torch."""
+"""What the engine's thread does with a model: requests become tasks of a batch, tasks answers. Imports torch."""
 
+import inspect
 import secrets
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from bot.engine.checkpoints import LoadedCheckpoint
+from bot import logs
+from bot.engine import attention
+from bot.engine.batching import Batch
+from bot.engine.checkpoints import CheckpointError, LoadedCheckpoint
+from bot.engine.prefixes import PrefixCache, PrefixStats
 from bot.engine.protocol import Candidate, EngineError, GenerateRequest, ScoreRequest
+from bot.engine.slots import Slots
+from bot.engine.tasks import Generation, Scoring, Task
 
-_SCORED_AT_ONCE = 8
-_OUT_OF_MEMORY = "the model ran out of memory: set DEVICE=cpu, or a smaller QUEUE_SIZE or LONGEST_REPLY"
+_SCORED_TOGETHER = 8
+_OUT_OF_MEMORY = "the model ran out of memory: set DEVICE=cpu, or a smaller CACHE_MB or LONGEST_REPLY"
+
+_log = logs.logger("engine")
 
 
 class Decoder:
-    """A checkpoint at work. `context` bounds prompt and reply together, in tokens.
+    """A checkpoint at work, on any number of requests at once.
 
-    The model is the decoder's from now on. A quarter of the context always stays free for the
-    reply, so that a reply of ordinary length is scored behind the prompt it was generated from.
+    `context` bounds prompt and reply together, in tokens; `cache_bytes` what is kept of prompts and
+    of the replies being computed. The model is the decoder's from now on: it attends in slots. A
+    quarter of the context always stays free for the reply, so that a reply of ordinary length is
+    scored behind the prompt it was generated from. Raises CheckpointError for an architecture that
+    cannot be served here.
     """
 
-    def __init__(self, checkpoint: LoadedCheckpoint, context: int) -> None:
-        self._model = checkpoint.model
-        # What a base's generation_config.json wishes for (a penalty, a top-k) would mix with every request.
-        self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        self._device = checkpoint.device
+    def __init__(self, checkpoint: LoadedCheckpoint, context: int, cache_bytes: int) -> None:
+        model, config = checkpoint.model, checkpoint.model.config
+        _check(model)
+        model.set_attn_implementation(attention.NAME)
+        known = (getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window"))
+        self._context = min([context, *(one for one in known if one)])
         self._screenplay = checkpoint.screenplay
-        self._context = min(context, getattr(self._model.config, "max_position_embeddings", None) or context)
         # Whatever control token the model says, nothing behind it could be part of a reply.
-        self._ends = sorted({self._screenplay.end_id, *self._screenplay.tokenizer.controls.values()})
+        self._ends = frozenset({self._screenplay.end_id, *self._screenplay.tokenizer.controls.values()})
+        self._slots = Slots(config, self._context, next(model.parameters()), cache_bytes)
+        self._prefixes = PrefixCache(cache_bytes)
+        adapters = checkpoint.adapters
+        self._batch = Batch(model, self._slots, self._prefixes, adapters.use if adapters else lambda name: None)
+        self._adapter_of = checkpoint.adapter_of
+        self._device = checkpoint.device
 
-    def generate(self, request: GenerateRequest, given_up: threading.Event) -> list[Candidate]:
-        """Return the candidates; those of a request given up or out of time end within one step."""
+    @property
+    def stats(self) -> PrefixStats:
+        """Return what the cache of prompts has counted."""
+        return self._prefixes.stats
+
+    def generation(self, request: GenerateRequest, given_up: threading.Event) -> list[Generation]:
+        """Take a request in hand: as many tasks as its candidates need; raises EngineError.
+
+        With a seed the prompt is computed anew, so that the words never depend on what was asked before.
+        """
         longest = min(request.longest, self._context // 2)
         prompt = self._prompt(request, longest)
-        with _translated_errors(), torch.inference_mode(), self._seeded(request.seed):
-            ids = torch.tensor([prompt] * request.n, device=self._device)
-            output = self._model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                generation_config=self._config(request, longest),
-                stopping_criteria=StoppingCriteriaList([_GivenUp(given_up, request.deadline)]),
+        seed = secrets.randbits(63) if request.seed is None else request.seed
+        adapter = self._adapter_of.get(request.persona.id, "")
+        tasks = [
+            Generation(
+                prompt, given_up, request.deadline, adapter, anew=request.seed is not None and not first,
+                n=min(self._slots.count, request.n - first), first=first, sampling=request.sampling,
+                longest=longest, seed=seed, ends=self._ends, text_of=self._screenplay.tokenizer.decode,
             )
-            logprobs = _logprobs(torch.stack(output.logits, dim=1), output.sequences[:, len(prompt) :]).tolist()
-            drawn = output.sequences[:, len(prompt) :].tolist()
-        return [self._candidate(*one, longest) for one in zip(drawn, logprobs, strict=True)]
+            for first in range(0, request.n, self._slots.count)
+        ]  # fmt: skip
+        return self._taken(tasks)
 
-    def score(self, request: ScoreRequest, given_up: threading.Event) -> list[float]:
-        """Return the natural log-probability of each reply and its end of turn, as the model gives it."""
+    def scoring(self, request: ScoreRequest, given_up: threading.Event) -> list[Scoring]:
+        """Take replies to score in hand, some of them a task; raises EngineError."""
         said = [self._screenplay.said(reply) for reply in request.replies]
         prompt = self._prompt(request, max(map(len, said), default=0))
-        scores: list[float] = []
+        adapter = self._adapter_of.get(request.persona.id, "")
+        together = min(_SCORED_TOGETHER, self._slots.count)
+        tasks = [
+            Scoring(prompt, given_up, request.deadline, adapter, replies=said[first : first + together])
+            for first in range(0, len(said), together)
+        ]
+        return self._taken(tasks)
+
+    def step(self) -> None:
+        """Compute one step for everybody; raises EngineError where memory runs out even without the cache."""
         with _translated_errors(), torch.inference_mode():
-            for at in range(0, len(said), _SCORED_AT_ONCE):
-                if given_up.is_set() or _late(request.deadline):
-                    raise EngineError("there was no time left to score the replies")
-                scores += self._scored(prompt, said[at : at + _SCORED_AT_ONCE])
-        return scores
+            try:
+                self._batch.step()
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                _log.warning("out of memory: the cache of prompts is emptied, and less is computed at once")
+                self._batch.relieve()
+                self._prefixes.clear()
+                if self._device.type == "cuda":
+                    torch.cuda.empty_cache()
+                self._batch.step()
+
+    def drop(self, tasks: Sequence[Task]) -> None:
+        """Forget tasks, finished or not."""
+        for task in tasks:
+            if isinstance(task, Generation | Scoring):
+                self._batch.drop(task)
+
+    def _taken(self, tasks: list[Any]) -> list[Any]:
+        for task in tasks:
+            self._batch.add(task)
+        return tasks
 
     def _prompt(self, request: GenerateRequest | ScoreRequest, longest: int) -> list[int]:
         room = self._context - max(longest, self._context // 4)
@@ -69,76 +119,38 @@ class Decoder:
             raise EngineError(f"a reply of {longest} tokens leaves no room for a prompt in {self._context}")
         return self._screenplay.prompt(request.conversation.turns, request.persona.name, room)
 
-    def _scored(self, prompt: list[int], said: list[list[int]]) -> list[float]:
-        """Score a batch by teacher forcing, padded on the right and masked by position."""
-        longest = max(map(len, said))
-        padded = [prompt + reply + [self._screenplay.end_id] * (longest - len(reply)) for reply in said]
-        real = torch.tensor([[1] * len(reply) + [0] * (longest - len(reply)) for reply in said], device=self._device)
-        ids = torch.tensor(padded, device=self._device)
-        mask = torch.cat([torch.ones_like(ids[:, : len(prompt)]), real], dim=1)
-        logits = self._model(ids, attention_mask=mask, logits_to_keep=longest + 1, use_cache=False).logits[:, :-1]
-        return (_logprobs(logits, ids[:, len(prompt) :]) * real).sum(dim=1).tolist()
 
-    def _candidate(self, drawn: list[int], logprobs: list[float], longest: int) -> Candidate:
-        end = next((at for at, token in enumerate(drawn) if token in self._ends), None)
-        tokens = len(drawn) if end is None else end + 1
-        text = self._screenplay.tokenizer.decode(drawn[:end]).strip()
-        reason = "stop" if end is not None else "length" if tokens >= longest else "deadline"
-        return Candidate(text, sum(logprobs[:tokens]), tokens, reason)  # type: ignore[arg-type]
+def candidates(tasks: Sequence[Generation]) -> list[Candidate]:
+    """Return the candidates of a request, as far as they came."""
+    return [one for task in tasks for one in task.candidates()]
 
-    def _config(self, request: GenerateRequest, longest: int) -> GenerationConfig:
-        sampling = request.sampling
-        drawn: dict[str, Any] = {"do_sample": False}
-        if sampling.temperature > 0:
-            drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-            drawn["min_p"] = sampling.min_p or None
-        return GenerationConfig(  # type: ignore[no-untyped-call]
-            **drawn,
-            max_new_tokens=longest,
-            eos_token_id=self._ends,
-            pad_token_id=self._screenplay.end_id,
-            return_dict_in_generate=True,
-            output_logits=True,
+
+def scores(tasks: Sequence[Scoring]) -> list[float]:
+    """Return the scores of a request; raises EngineError where time ran out."""
+    if not all(task.done for task in tasks):
+        raise EngineError("there was no time left to score the replies")
+    return [one for task in tasks for one in task.scores]
+
+
+def _check(model: Any) -> None:
+    takes = inspect.signature(model.forward).parameters
+    if not getattr(model, "_supports_attention_backend", False) or "logits_to_keep" not in takes:
+        raise CheckpointError(
+            f"the architecture {model.config.model_type!r} cannot be served in this process; serve it with an "
+            "OpenAI-compatible server and set ENGINE_URL"
         )
 
-    @contextmanager
-    def _seeded(self, seed: int | None) -> Iterator[None]:
-        """Draw from `seed`, or from chance: torch starts every process with the same seed."""
-        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(secrets.randbits(63) if seed is None else seed)
-            yield
 
-
-class _GivenUp(StoppingCriteria):
-    """Stops every sequence of a batch once nobody waits for it or time is out."""
-
-    def __init__(self, given_up: threading.Event, deadline: float | None) -> None:
-        self._given_up = given_up
-        self._deadline = deadline
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        stop = self._given_up.is_set() or _late(self._deadline)
-        return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)
-
-
-def _late(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() >= deadline
-
-
-def _logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Return (B, T) log-probabilities of `tokens` under the model's own distribution (B, T, V)."""
-    logits = logits.float()
-    return logits.gather(2, tokens.unsqueeze(2)).squeeze(2) - logits.logsumexp(dim=2)
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out; the CPU's allocator has no type of its own for that."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError):
-        torch.cuda.empty_cache()
-        raise EngineError(_OUT_OF_MEMORY) from None
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # the CPU allocator has no type of its own
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if _is_out_of_memory(error):
             raise EngineError(_OUT_OF_MEMORY) from None
         raise

@@ -1,4 +1,4 @@
-"""The engine that runs a model in this process, in one thread of its own.
+"""The engine that runs a model in this process, in one thread of its own, many requests at once.
 
 Importing this module loads no torch: the thread does, so that a person can type while it loads.
 """
@@ -6,19 +6,30 @@ Importing this module loads no torch: the thread does, so that a person can type
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot import logs
-from bot.engine.protocol import Busy, Candidate, EngineError, GenerateRequest, ScoreRequest
+from bot.engine.protocol import (
+    SCORES_A_REPLY,
+    Abilities,
+    Busy,
+    Candidate,
+    EngineError,
+    GenerateRequest,
+    ScoreRequest,
+)
+from bot.engine.worker import Job, Worker, fail
 
 if TYPE_CHECKING:
     from bot.engine.checkpoints import LoadedCheckpoint
     from bot.engine.decoding import Decoder
+    from bot.engine.prefixes import PrefixStats
+    from bot.engine.tasks import Generation, Scoring
 
 THREAD = "echochamber-engine"
 _SECONDS_A_STEP = 5.0  # at the very most, on a slow machine
@@ -28,26 +39,31 @@ _log = logs.logger("engine")
 _T = TypeVar("_T")
 
 
-@dataclass(eq=False)
-class _Job(Generic[_T]):
-    work: Callable[["Decoder", threading.Event], _T]
-    future: Future[_T] = field(default_factory=Future)
-    given_up: threading.Event = field(default_factory=threading.Event)
-
-
 class LocalEngine:
     """Keeps the contract of `bot.engine.protocol.ReplyEngine` with a transformers model.
 
-    `load` is called once, in the engine's thread. At most `queue_size` requests are in hand, those
-    that wait for the model to load included. `context` bounds prompt and reply, in tokens.
+    `load` is called once, in the engine's thread. At most `queue_size` requests for replies are in
+    hand, those that wait for the model to load included, and `SCORES_A_REPLY` times as many for
+    scores. `context` bounds prompt and reply, in tokens;
+    `cache_mb`, in MiB, what is kept of the conversations computed before and of those in hand.
     """
 
-    def __init__(self, load: "Callable[[], LoadedCheckpoint]", *, queue_size: int = 32, context: int = 512) -> None:
+    def __init__(
+        self,
+        load: "Callable[[], LoadedCheckpoint]",
+        *,
+        queue_size: int = 32,
+        context: int = 512,
+        cache_mb: int = 512,
+    ) -> None:
         self._load = load
         self._queue_size = queue_size
         self._context = context
-        self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
-        self._in_hand: set[_Job[Any]] = set()
+        self._cache_bytes = cache_mb * 2**20
+        self._decoder: Decoder | None = None
+        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._replies: set[Job[Any]] = set()
+        self._scores: set[Job[Any]] = set()
         self._loaded: Future[LoadedCheckpoint] = Future()
         # A daemon, because a load cannot be interrupted: it must not keep the process from leaving.
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
@@ -58,8 +74,13 @@ class LocalEngine:
         if self._thread.ident is None and not self._closed:
             self._thread.start()
 
-    async def ready(self) -> "LoadedCheckpoint":
-        """Wait for the model; raises EngineError where it cannot be loaded."""
+    async def ready(self) -> Abilities:
+        """Wait for the model, and return what it can do; raises EngineError where it cannot be loaded."""
+        loaded = await self.checkpoint()
+        return Abilities(candidates=16 if loaded.device.type == "cuda" else 8, notice=loaded.notice)
+
+    async def checkpoint(self) -> "LoadedCheckpoint":
+        """Wait for the model and return it; raises EngineError where it cannot be loaded."""
         self.start()
         waiting = asyncio.wrap_future(self._loaded)
         waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever waited may have left
@@ -71,12 +92,14 @@ class LocalEngine:
         A request whose deadline passes before its turn comes gets empty candidates.
         """
         late = [Candidate("", 0.0, 0, "deadline")] * request.n
-        found = await self._done(lambda decoder, given_up: decoder.generate(request, given_up), request.deadline)
+        job = Job(lambda decoder, given_up: decoder.generation(request, given_up), _candidates)
+        found = await self._done(job, request.deadline, self._replies, self._queue_size)
         return late if found is None else found
 
     async def score(self, request: ScoreRequest) -> list[float]:
         """Return the natural log-probability of each reply and its end of turn; raises Busy or EngineError."""
-        found = await self._done(lambda decoder, given_up: decoder.score(request, given_up), request.deadline)
+        job = Job(lambda decoder, given_up: decoder.scoring(request, given_up), _scores)
+        found = await self._done(job, request.deadline, self._scores, SCORES_A_REPLY * self._queue_size)
         if found is None:
             raise EngineError("there was no time left to score the replies")
         return found
@@ -88,27 +111,30 @@ class LocalEngine:
         """
         self._closed = True
         seconds = _SECONDS_A_STEP if self._loaded.done() else 0.0
-        for job in self._in_hand:
+        for job in (*self._replies, *self._scores):
             job.given_up.set()
             job.future.cancel()
-        _fail(self._loaded, _CLOSED)
+        fail(self._loaded, _CLOSED)
         self._jobs.put(None)
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, seconds)
         self._loaded = Future()
-        _fail(self._loaded, _CLOSED)
+        fail(self._loaded, _CLOSED)
 
-    async def _done(self, work: "Callable[[Decoder, threading.Event], _T]", deadline: float | None) -> _T | None:
-        """Wait for the thread to do `work`; None where it could not begin before the deadline."""
+    def stats(self) -> "PrefixStats | None":
+        """Return what the cache of conversations has counted, None where no model is loaded."""
+        return None if self._decoder is None else replace(self._decoder.stats)
+
+    async def _done(self, job: Job[_T], deadline: float | None, in_hand: set[Job[Any]], most: int) -> _T | None:
+        """Wait for the thread to do the job; None where it could not begin before the deadline."""
         if self._closed:
             raise EngineError("the engine is closed")
-        if len(self._in_hand) >= self._queue_size:
+        if len(in_hand) >= most:
             raise Busy("too many replies are in hand")
         if deadline is not None and deadline <= time.monotonic():
             return None  # the thread could be quick enough to begin it
         self.start()
-        job = _Job(work)
-        self._in_hand.add(job)
+        in_hand.add(job)
         self._jobs.put(job)
         waiting = asyncio.wrap_future(job.future)
         try:
@@ -125,53 +151,49 @@ class LocalEngine:
         finally:
             job.given_up.set()
             waiting.cancel()
-            self._in_hand.discard(job)
+            in_hand.discard(job)
 
     def _run(self) -> None:
-        decoder = self._decoder()
+        sentence = self._open()
+        if self._decoder is not None:
+            Worker(self._decoder, self._jobs).run()
+            self._decoder = None
+            return
         while (job := self._jobs.get()) is not None:
             if job.future.set_running_or_notify_cancel():
-                self._answer(job, decoder)
+                fail(job.future, sentence)
 
-    def _decoder(self) -> "Decoder | str":
+    def _open(self) -> str:
         """Load the model; where that fails, return the sentence that everybody waiting gets."""
         try:
             checkpoint = self._load()
             from bot.engine.decoding import Decoder  # noqa: PLC0415 - loads torch
 
-            decoder = Decoder(checkpoint, self._context)
+            self._decoder = Decoder(checkpoint, self._context, self._cache_bytes)
         except Exception as error:  # whatever a third party's loader raises has to reach those who wait
             sentence = _load_failure(error)
-            _fail(self._loaded, sentence)
+            fail(self._loaded, sentence)
             return sentence
         with suppress(InvalidStateError):  # closed meanwhile
             self._loaded.set_result(checkpoint)
-        return decoder
+        return ""
 
-    @staticmethod
-    def _answer(job: _Job[Any], decoder: "Decoder | str") -> None:
-        if isinstance(decoder, str):
-            _fail(job.future, decoder)
-            return
-        try:
-            answer = job.work(decoder, job.given_up)
-        except EngineError as error:
-            _fail(job.future, str(error))
-        except Exception as error:  # one failed reply must not take the thread with it
-            _log.error("the model failed", exc_info=error)
-            _fail(job.future, f"the model failed ({type(error).__name__})")
-        else:
-            job.future.set_result(answer)
+
+def _candidates(tasks: "Sequence[Generation]") -> list[Candidate]:
+    from bot.engine.decoding import candidates  # noqa: PLC0415 - loads torch, in whose thread this runs
+
+    return candidates(tasks)
+
+
+def _scores(tasks: "Sequence[Scoring]") -> list[float]:
+    from bot.engine.decoding import scores  # noqa: PLC0415 - likewise
+
+    return scores(tasks)
 
 
 def left_behind() -> bool:
     """Say whether an engine's thread still runs, so that the interpreter could not end in peace."""
     return any(thread.name == THREAD for thread in threading.enumerate())
-
-
-def _fail(future: Future[Any], sentence: str) -> None:
-    with suppress(InvalidStateError):  # it has its answer already
-        future.set_exception(EngineError(sentence))
 
 
 def _load_failure(error: Exception) -> str:

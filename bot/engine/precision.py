@@ -7,24 +7,36 @@ from pathlib import Path
 
 import torch
 
+from bot.engine.int8 import can_int8
+
 GAIN_WANTED = 1.2
 _ROWS, _WIDTH, _HIDDEN, _ROUNDS = 256, 576, 1536, 24
 
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
+
+
+class PrecisionError(ValueError):
+    """A number format that cannot be used here, in one sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """The dtype to compute in, and the sentence that says why."""
+    """The dtype to compute in, and the words that say why; `int8`: with int8 weights beside, for small steps."""
 
     dtype: torch.dtype
     why: str
+    int8: bool = False
 
 
-def choose_precision(device: torch.device, cache: Path | None = None) -> Precision:
-    """Return bf16, fp16 or fp32 for `device`.
+def choose_precision(device: torch.device, cache: Path | None = None, wanted: str = "auto") -> Precision:
+    """Return the number format for `device`, or the one `wanted`; raises PrecisionError.
 
     A CPU's probe is kept in `cache`, so that a seed repeats its words on the same machine even
     where the two formats are about equally fast.
     """
+    if wanted != "auto":
+        return _wanted(device, wanted)
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision(torch.bfloat16, "bf16, native on this GPU")
@@ -33,8 +45,20 @@ def choose_precision(device: torch.device, cache: Path | None = None) -> Precisi
         return Precision(torch.float32, f"fp32 on {device.type}")
     gain = _remembered_gain(cache)
     if gain >= GAIN_WANTED:
-        return Precision(torch.bfloat16, f"bf16: {gain:.1f} times as fast as fp32 on this CPU")
+        int8 = can_int8()
+        beside = ", with int8 weights for small steps" if int8 else ""
+        return Precision(torch.bfloat16, f"bf16: {gain:.1f} times as fast as fp32 on this CPU{beside}", int8)
     return Precision(torch.float32, f"fp32: bf16 is {gain:.1f} times as fast on this CPU")
+
+
+def _wanted(device: torch.device, wanted: str) -> Precision:
+    if wanted not in DTYPES:
+        raise PrecisionError(f"there is no number format {wanted!r}; choose auto, {', '.join(DTYPES)}")
+    if wanted == "fp16" and device.type == "cpu":
+        raise PrecisionError("fp16 is slow and overflows on a CPU; set PRECISION to auto, fp32 or bf16")
+    if wanted == "int8" and (device.type != "cpu" or not can_int8()):
+        raise PrecisionError("int8 needs a CPU and a build of torch with its product; set PRECISION to auto")
+    return Precision(DTYPES[wanted], f"{wanted}, as was asked for", wanted == "int8")
 
 
 def _remembered_gain(cache: Path | None) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from zlib import crc32
 
-from bot.engine.protocol import Busy, Candidate, EngineError, FinishReason, GenerateRequest, ScoreRequest
+from bot.engine.protocol import Abilities, Busy, Candidate, EngineError, FinishReason, GenerateRequest, ScoreRequest
 from bot.inhand import GivenUpError, InHand
 from persona.characters import Persona
 from persona.dialogue import Scene
@@ -21,11 +21,17 @@ class ScriptedEngine:
     Every candidate takes the next line of the script, which starts over at its end, whatever the
     seed; an exception is raised and a function is called with the request. `gate` is awaited
     before anything is said, `step` is the seconds a word takes. `asked` and `scored` hold the
-    requests in the order they were let in.
+    requests in the order they were let in. One candidate a reply, unless `abilities` say otherwise.
     """
 
     def __init__(
-        self, replies: Iterable[Line], *, gate: Gate | None = None, step: float = 0.0, queue_size: int = 32
+        self,
+        replies: Iterable[Line],
+        *,
+        gate: Gate | None = None,
+        step: float = 0.0,
+        queue_size: int = 32,
+        abilities: Abilities = Abilities(candidates=1),  # noqa: B008 - frozen
     ) -> None:
         """Raise ValueError on an empty script."""
         self._script = tuple(replies)
@@ -34,11 +40,18 @@ class ScriptedEngine:
         self._gate = gate
         self._step = step
         self._queue_size = queue_size
+        self._abilities = abilities
         self._said = 0
         self._in_hand = InHand()
         self._closed = False
         self.asked: list[GenerateRequest] = []
         self.scored: list[ScoreRequest] = []
+
+    async def ready(self) -> Abilities:
+        """Return what it was told it can do; raises EngineError once closed."""
+        if self._closed:
+            raise EngineError("the engine is closed")
+        return self._abilities
 
     async def generate(self, request: GenerateRequest) -> list[Candidate]:
         """Return `request.n` candidates from the script; raises Busy, EngineError or what the script says."""
@@ -53,7 +66,10 @@ class ScriptedEngine:
 
     async def score(self, request: ScoreRequest) -> list[float]:
         """Return a log-probability for each reply: arbitrary, but always the same; raises Busy or EngineError."""
-        self._let_in()
+        if not self._abilities.scores:
+            raise EngineError("this engine cannot score replies")
+        if self._closed:
+            raise EngineError("the engine is closed")
         if request.deadline is not None and request.deadline <= time.monotonic():
             raise EngineError("there was no time left to score the replies")
         self.scored.append(request)
@@ -76,7 +92,7 @@ class ScriptedEngine:
                 if self._gate:
                     await self._gate(request)
         except TimeoutError:
-            return [_candidate(request, [], "deadline") for _ in lines]
+            return [self._candidate(request, [], "deadline") for _ in lines]
         return [await self._say(request, line) for line in lines]
 
     async def _say(self, request: GenerateRequest, line: Line) -> Candidate:
@@ -87,20 +103,20 @@ class ScriptedEngine:
         for word in words[: request.longest]:
             left = _seconds_left(request)
             if left is not None and left <= 0:
-                return _candidate(request, said, "deadline")
+                return self._candidate(request, said, "deadline")
             await asyncio.sleep(self._step)
             said.append(word)
-        return _candidate(request, said, "stop" if len(words) < request.longest else "length")
+        return self._candidate(request, said, "stop" if len(words) < request.longest else "length")
+
+    def _candidate(self, request: GenerateRequest, words: list[str], reason: FinishReason) -> Candidate:
+        ended = reason == "stop"
+        logprob = _logprob(request.conversation, request.persona, words, ended=ended)
+        told = logprob if self._abilities.logprobs else None
+        return Candidate(" ".join(words), told, len(words) + ended, reason)
 
 
 def _seconds_left(request: GenerateRequest) -> float | None:
     return None if request.deadline is None else request.deadline - time.monotonic()
-
-
-def _candidate(request: GenerateRequest, words: list[str], reason: FinishReason) -> Candidate:
-    ended = reason == "stop"
-    logprob = _logprob(request.conversation, request.persona, words, ended=ended)
-    return Candidate(" ".join(words), logprob, len(words) + ended, reason)
 
 
 def _logprob(conversation: Scene, persona: Persona, words: list[str], *, ended: bool) -> float:

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager, aclosing
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.replier import Address, Incoming, Replier, Reply
+from bot.words import LEVELS, LevelError
 from persona.characters import Persona, PersonaError, listing
 from persona.harmless import GUEST
 
@@ -120,6 +122,8 @@ async def _command(replier: Replier, screen: Screen, text: str) -> str:
         match name.casefold():
             case "persona":
                 said = await _persona(replier, rest.strip())
+            case "filter":
+                said = await _filter(replier, rest.strip())
             case "reset":
                 await replier.reset(ADDRESS)
                 said = "Forgotten: this conversation begins anew."
@@ -130,7 +134,7 @@ async def _command(replier: Replier, screen: Screen, text: str) -> str:
                 said = f"{replier.help_text()}\nCtrl-C and Ctrl-D leave."
             case _:
                 said = f"There is no command /{one_line(name)}; /help lists what there is."
-    except (PersonaError, HistoryError) as error:
+    except (PersonaError, LevelError, HistoryError) as error:
         said = sentence(str(error))
     return said
 
@@ -140,3 +144,9 @@ async def _persona(replier: Replier, wanted: str) -> str:
         return f"You are talking to {(await replier.choose_persona(ADDRESS, wanted)).name} now."
     now = await replier.persona_of(ADDRESS)
     return f"You are talking to {now.name}; /persona NAME changes that: {listing(replier.personas)}."
+
+
+async def _filter(replier: Replier, wanted: str) -> str:
+    if wanted:
+        return filter_sentence(await replier.choose_filter(ADDRESS, wanted))
+    return f"{filter_sentence(await replier.filter_of(ADDRESS))} /filter LEVEL changes that: {', '.join(LEVELS)}."

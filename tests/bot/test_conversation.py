@@ -149,6 +149,45 @@ async def test_migration_keeps_the_persona_chosen_since_and_a_move_to_itself_los
     assert (await kept.persona(new), await kept.persona(A)) == ("ross", None)
 
 
+async def test_a_filter_holds_for_all_threads_of_a_chat(kept: ConversationHistory) -> None:
+    assert await kept.filter_level(A) is None
+    await kept.set_filter_level(TOPIC, "strict")
+    assert [await kept.filter_level(one) for one in (A, TOPIC, replace(A, thread="6"))] == ["strict"] * 3
+    others = (OTHER_BOT, replace(A, platform="discord"), replace(A, chat="-1"), replace(A, chat="-100:0"))
+    assert [await kept.filter_level(one) for one in others] == [None] * 4
+    await kept.set_filter_level(A, "off")
+    assert await kept.filter_level(TOPIC) == "off"
+
+
+async def test_reset_and_forget_leave_the_filter(kept: ConversationHistory) -> None:
+    await kept.set_filter_level(A, "strict")
+    await kept.append(A, "joey", asked("1"))
+    await kept.reset(A)
+    await kept.forget("telegram", "1", "7")
+    assert await kept.filter_level(A) == "strict"
+
+
+@pytest.mark.parametrize("talked", [True, False])
+async def test_migration_takes_the_filter_along(kept: ConversationHistory, talked: bool) -> None:
+    new = replace(A, chat="-200")
+    await kept.set_filter_level(A, "strict")
+    await kept.set_filter_level(replace(A, chat="-1001"), "off")
+    if talked:
+        await kept.append(TOPIC, "joey", asked("1"))
+    for _ in range(2):
+        await kept.migrate(A, new)
+        assert (await kept.filter_level(new), await kept.filter_level(A)) == ("strict", None)
+    assert await kept.filter_level(replace(A, chat="-1001")) == "off"
+
+
+async def test_migration_keeps_the_filter_chosen_since(kept: ConversationHistory) -> None:
+    new = replace(A, chat="-200")
+    await kept.set_filter_level(A, "off")
+    await kept.set_filter_level(new, "strict")
+    await kept.migrate(A, new)
+    assert (await kept.filter_level(new), await kept.filter_level(A)) == ("strict", None)
+
+
 def test_unknown_fields_survive_reading_and_writing() -> None:
     fields = {**asked("1").to_mapping(), "mood": "happy", "later": {"deep": [1]}}
     turn = StoredTurn.from_mapping(fields)

@@ -29,6 +29,7 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
 async def test_keys_and_turns_are_laid_out_as_documented(history: History, redis: Redis) -> None:
     await history.append(A, "joey", TURN)
     await history.choose(A, "joey")
+    await history.set_filter_level(A, "strict")
     await history.first_time(A, "11")
     index = "echochamber:v1:telegram:1:conversations"
     assert set(await redis.keys()) == {
@@ -36,6 +37,7 @@ async def test_keys_and_turns_are_laid_out_as_documented(history: History, redis
         f"{KEY}:personas",
         f"{KEY}:persona",
         f"{KEY}:seen:11",
+        "echochamber:v1:telegram:1:-100:0:filter",
         index,
     }
     assert json.loads(await redis.lindex(f"{KEY}:history:joey", 0)) == {
@@ -49,16 +51,17 @@ async def test_keys_and_turns_are_laid_out_as_documented(history: History, redis
         "model": None,
         "answers": None,
     }
-    assert await redis.zrange(index, 0, -1) == ["-100:5"]
+    assert await redis.zrange(index, 0, -1) == ["-100:0", "-100:5"]
 
 
 async def test_everything_expires_and_speaking_renews_it(valkey_url: str, redis: Redis) -> None:
     history = await History.connect(valkey_url, days=2)
     await history.append(A, "joey", TURN)
     await history.choose(A, "joey")
+    await history.set_filter_level(A, "strict")
     await history.first_time(A, "11")
     keys = await redis.keys()
-    assert len(keys) == 5
+    assert len(keys) == 6
     for key in keys:
         assert 2 * 86400 - 60 < await redis.ttl(key) <= 2 * 86400
         await redis.expire(key, 100)
@@ -90,6 +93,15 @@ async def test_migration_keeps_the_expiry(history: History, redis: Redis) -> Non
     assert set(await redis.keys("*:5:*")) == {f"{moved}:history:joey", f"{moved}:personas", f"{moved}:persona"}
     for key in await redis.keys():
         assert 30 * 86400 - 60 < await redis.ttl(key) <= 30 * 86400
+
+
+async def test_a_filter_moves_even_when_its_thread_has_left_the_index(history: History, redis: Redis) -> None:
+    await history.set_filter_level(A, "strict")
+    await redis.zadd("echochamber:v1:telegram:1:conversations", {"-100:0": 1})
+    await history.append(A, "joey", TURN)
+    await history.migrate(A, replace(A, chat="-200"))
+    assert await history.filter_level(replace(A, chat="-200")) == "strict"
+    assert 30 * 86400 - 60 < await redis.ttl("echochamber:v1:telegram:1:-200:0:filter") <= 30 * 86400
 
 
 async def test_conversations_that_expired_leave_the_index(history: History, redis: Redis) -> None:

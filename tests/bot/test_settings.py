@@ -28,6 +28,10 @@ def test_nothing_needs_to_be_set() -> None:
         32,
         60,
     )
+    assert (settings.engine_url, settings.engine_model, settings.engine_key, settings.engine_seconds) == (
+        *[None] * 3,
+        60,
+    )
     assert (settings.temperature, settings.top_p, settings.device, settings.log_level) == (0.8, 0.9, "auto", "INFO")
     assert settings.data_dir.is_absolute()
     assert settings.data_dir != settings.cache_dir
@@ -62,6 +66,14 @@ def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
         ("HISTORY_DAYS", "0", "a whole number from 1 to 3650"),
         ("HISTORY_DAYS", "a week", "a whole number from 1 to 3650"),
         ("DEVICE", "gpu", "auto, cpu, cuda"),
+        ("ENGINE_URL", f"localhost:8000/{SECRET}", "http:// or https://"),
+        ("ENGINE_URL", f"http://somebody:{SECRET}@host", "no login"),
+        ("ENGINE_KEY", f"two words {SECRET}", "a key without spaces"),
+        ("ENGINE_SECONDS", "0", "a number from 1 to 3600"),
+        ("PRECISION", "int4", "auto, fp32, bf16"),
+        ("CACHE_MB", "0", "a whole number from 1 to 1000000"),
+        ("MIN_P", "1", "a number from 0 to below 1"),
+        ("CANDIDATES", "0", "a whole number from 1 to 64"),
         ("MODEL", "~nobody-has-this-name/model", "the path of a folder"),
         ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
         ("QUEUE_SIZE", "-1", "a whole number from 1 to 10000"),
@@ -69,6 +81,7 @@ def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
         ("TEMPERATURE", "3", "a number from 0 to 2"),
         ("TOP_P", "0", "a number above 0 and up to 1"),
         ("LONGEST_REPLY", "1000", "a whole number from 1 to 256"),
+        ("FILTER", "on", "off, slurs or strict"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_without_it(
@@ -94,7 +107,7 @@ def test_a_file_that_is_not_text_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISCORD_TOKEN", "TELEGRAM_TOKEN"):
+    for name in ("DISCORD_TOKEN", "TELEGRAM_TOKEN", "ENGINE_KEY"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("REDIS_URL", f"redis://:{SECRET}@localhost")
     assert SECRET not in repr(load_settings(None))
@@ -105,6 +118,12 @@ def test_spaces_around_a_token_are_dropped(monkeypatch: pytest.MonkeyPatch) -> N
     token = load_settings(None).discord_token
     assert token is not None
     assert token.get_secret_value() == SECRET
+
+
+def test_a_filter_is_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(None).filter == "slurs"
+    monkeypatch.setenv("FILTER", "Strict")
+    assert load_settings(None).filter == "strict"
 
 
 def test_folders_may_start_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

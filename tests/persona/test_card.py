@@ -12,6 +12,7 @@ from persona.characters import friends
 CARD = Card(
     BaseCard("embedded", "ab" * 32, "some/repo", "Q4_1"), "chatml", "adapter", friends(),
     data=({"name": "friends", "sha256": "cd"},), split={"unit": "episode", "test": ["e1"]}, measures={"x": 1.5},
+    ranking={"likelihood": 0.5, "information": 0.1, "persona_gain": 0.0, "commonness": 2.0},
 )  # fmt: skip
 
 
@@ -28,6 +29,9 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"characters": []}, "names no character"),
         ({"characters": [{"id": "x"}]}, "needs the text field 'name'"),
         ({"base": {"name": "x"}}, "sha256"),
+        ({"ranking": {"charm": 1}}, "unknown weight 'charm'"),
+        ({"ranking": {"information": -1}}, "'information' must be a number from 0 up"),
+        ({"ranking": None}, "must be a table"),
     ],
 )
 def test_a_card_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
@@ -36,6 +40,14 @@ def test_a_card_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any
     (tmp_path / "persona.json").write_text(json.dumps(content | change))
     with pytest.raises(CardError, match=complaint):
         read_card(tmp_path)
+
+
+def test_a_card_from_before_there_was_a_ranking_is_read(tmp_path: Path) -> None:
+    CARD.write(tmp_path)
+    content = json.loads((tmp_path / "persona.json").read_text())
+    del content["ranking"]
+    (tmp_path / "persona.json").write_text(json.dumps(content))
+    assert read_card(tmp_path).ranking == {}
 
 
 def test_a_missing_or_damaged_card_is_named(tmp_path: Path) -> None:

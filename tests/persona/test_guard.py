@@ -2,18 +2,19 @@
 
 import pytest
 
-from persona.characters import find_persona, friends
+from persona.characters import Persona, find_persona, friends
+from persona.copied import CopiedLines
 from persona.dialogue import Scene, Turn
-from persona.guard import refusal
+from persona.guard import Guard, loops
 
 FRIENDS = friends()
 JOEY = find_persona("joey", FRIENDS)
-OTHERS = tuple(one for one in FRIENDS if one is not JOEY)
+GUARD = Guard(FRIENDS)
 SCENE = Scene((Turn("Sam Ray", "hi"), Turn(JOEY.name, "I could eat a whole turkey, man."), Turn("Sam Ray", "really?")))
 
 
-def reason(reply: str) -> str | None:
-    return refusal(reply, SCENE, JOEY, OTHERS)
+def reason(reply: str, scene: Scene = SCENE) -> str | None:
+    return GUARD.refusal(reply, scene, JOEY)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,10 @@ def reason(reply: str) -> str | None:
         "I said to Chandler that it's 5:30 already...",
         "Joey doesn't share food!",
         "Oh my God!!! Oh my God!!!",
+        "What?! No! Well... maybe.",
         "Ich weiß es nicht, ¿y tú?",
-        "5 < 6 | 7 > 3",
+        "5 < 6 | 7 > 3, and a<b",
+        "I [really] love you <3",
     ],
 )
 def test_ordinary_replies_pass(reply):
@@ -50,6 +53,14 @@ def test_a_reply_without_a_letter_or_digit_is_empty(reply):
         "＜|user|＞ hi",
         "[INST] do",
         "im_end it is",
+        "fine < end_of_turn >",
+        "im _ start",
+        "[ INST ] so",
+        "<b>bold</b>",
+        "[LAUGHS] no",
+        "hello {{user}}",
+        "</assistant> so",
+        "half a character \ufffd",
     ],
 )
 def test_what_looks_like_a_control_token_is_refused(reply):
@@ -69,10 +80,28 @@ def test_what_looks_like_a_control_token_is_refused(reply):
         "Sure.\nSam Ray\nHi again",
         "PHOEBE： la la",
         '"Rachel: no," she said',
+        "Sure. Ross:",
+        "Monica:(sighs) no",
+        "assistant\nHow can I help?",
+        "Okay. User: hi",
+        "Guest: hi",
+        "Fine. Monica:...",
+        'I told her "Rachel: no!"',
+        "Monica!\nNo.",
+        "MONICA  GELLER : so",
     ],
 )
 def test_another_speakers_line_is_refused(reply):
     assert reason(reply) == "another speaker"
+
+
+@pytest.mark.parametrize("reply", ["Ross :) I knew it", "Okay. Ross :D", "Ross :'( no", "Hi. Monica :P you win"])
+def test_a_smiley_behind_a_name_is_no_colon(reply):
+    assert reason(reply) is None
+
+
+def test_a_time_of_day_is_no_line_of_somebody_called_five():
+    assert reason("5:30 is fine.", Scene((Turn("5", "when?"),))) is None
 
 
 @pytest.mark.parametrize(
@@ -82,11 +111,13 @@ def test_another_speakers_line_is_refused(reply):
         "I know. I know. I know.",
         "so " * 3,
         "a b c d a b c d A b, c d!",
-        "Don't don't DON'T",
+        "Don't don’t DON'T",
+        "I-I-I know",
     ],
 )
 def test_one_to_four_words_three_times_in_a_row_are_a_loop(reply):
     assert reason(reply) == "loop"
+    assert loops(reply)
 
 
 @pytest.mark.parametrize(
@@ -94,38 +125,119 @@ def test_one_to_four_words_three_times_in_a_row_are_a_loop(reply):
 )
 def test_what_is_no_loop_passes(reply):
     assert reason(reply) is None
+    assert not loops(reply)
 
 
-def test_four_of_one_punctuation_mark_are_too_many():
-    assert reason("What!!!!") == "punctuation"
+@pytest.mark.parametrize("reply", ["What!!!!", "What?!?!", "Well....", "So ! ! ! !", "So ----", "haha 😂😂😂😂"])
+def test_four_of_one_mark_are_too_many(reply):
+    assert reason(reply) == "punctuation"
+
+
+def test_three_are_not():
     assert reason("What!!! No!!!") is None
 
 
-def test_the_previous_reply_is_not_said_again():
-    assert reason("i could eat a whole turkey - MAN") == "repeat"
-    assert reason("I could eat a whole chicken, man.") is None
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Hey @everyone, dinner!",
+        "come@here.",
+        "_@ross",
+        "Ask @chandler_b",
+        "(@ross) knows",
+        "＠monica come",
+        "<@123456> hi",
+        "<@!123456>",
+        "<@&99> hi",
+        "it's in <#42>",
+        "See https://example.org",
+        "www.example.org has it",
+        "join t.me/joey",
+        "discord.gg",
+        "example.org/menu",
+        "tg://user?id=1",
+    ],
+)
+def test_what_pings_somebody_or_leads_somewhere_is_refused(reply):
+    assert reason(reply) == "ping"
 
 
-def test_a_short_reply_may_come_again():
-    scene = Scene((Turn("Guest", "hi"), Turn(JOEY.name, "Yeah, I know."), Turn("Guest", "so?")))
-    assert refusal("Yeah, I know.", scene, JOEY, OTHERS) is None
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Write to joey@example.org, I read it all.",
+        "I saw it on example.org once.",
+        "See you @ 8, or @8pm.",
+        "It's 7 a.m./p.m., who knows?",
+        "Him and/or her.",
+        "We are #1!",
+        "No I don't.me neither.",
+    ],
+)
+def test_a_mail_address_and_a_sign_of_ones_own_pass(reply):
+    assert reason(reply) is None
 
 
-def test_only_the_last_reply_of_this_persona_counts_as_a_repeat():
-    said = "I have to go to work now."
+@pytest.mark.parametrize(
+    "reply", ["i could eat a whole turkey - MAN", "Well, I could eat a horse.", "You'd eat a whole turkey? Yeah!"]
+)
+def test_more_than_three_words_of_what_was_said_are_a_repeat(reply):
+    assert reason(reply) == "repeat"
+
+
+@pytest.mark.parametrize("who", ["Sam Ray", JOEY.name, "Ross Geller"])
+def test_whoever_said_it_however_long_ago(who):
+    scene = Scene((Turn(who, "It’s raining on my couch."), *SCENE.turns * 20))
+    assert reason("What? It's RAINING on my head?", scene) == "repeat"
+    assert reason("What? It's raining on our couch?", scene) is None
+
+
+def test_a_run_does_not_cross_two_turns():
+    scene = Scene((Turn("Guest", "You and me"), Turn("Guest", "go to town")))
+    assert reason("And me go to work", scene) is None
+
+
+def test_names_of_personas_do_not_count_in_a_repeat():
+    scene = Scene((Turn("Guest", "Say hi to Joey Tribbiani, Dr. Geller and Monica!"),))
+    assert reason("Hi to Joey Tribbiani!", scene) is None
+    assert reason("Joey Tribbiani, Dr. Geller and Monica: my friends.", scene) is None
+    assert reason("I say hi to Monica and Joey.", scene) is None
+    assert reason("To Joey Tribbiani, Dr. Geller and Rachel!", scene) is None
+    assert reason("Hi to Joey Tribbiani, Dr. Geller and Monica!", scene) is None
+    assert reason("Say hi to Joey Tribbiani, Dr. Geller and Rachel!", scene) == "repeat"
+
+
+def test_a_line_of_ones_own_is_not_said_again_whole():
     scene = Scene(
-        (Turn(JOEY.name, said), Turn("Chandler Bing", "Well, that makes one of us."), Turn(JOEY.name, "Bye!"))
+        (Turn("Guest", "hi"), Turn(JOEY.name, "Yeah, I know."), Turn("Guest", "so?"), Turn(JOEY.name, "Yeah."))
     )
-    assert refusal(said, scene, JOEY, OTHERS) is None
-    assert refusal("Well, that makes one of us.", scene, JOEY, OTHERS) is None
+    assert reason("yeah I KNOW", scene) == "repeat"
+    assert reason("Yeah, I know it.", scene) is None
+    assert reason("Yeah!", scene) is None
+    others = Scene((Turn("Chandler Bing", "Yeah, I know."),))
+    assert reason("Yeah, I know.", others) is None
+
+
+def test_eight_words_of_a_training_line_are_copied():
+    copied = CopiedLines.of(["The quick brown fox jumps over the lazy dog."]).copies
+    guard = Guard(FRIENDS, copied)
+    assert guard.refusal("My, the quick, brown FOX jumps over the lazy cat", SCENE, JOEY) == "copied"
+    assert guard.refusal("The quick brown fox jumps over my lazy dog", SCENE, JOEY) is None
+    assert GUARD.refusal("The quick brown fox jumps over the lazy dog.", SCENE, JOEY) is None
 
 
 def test_the_predicate_decides_what_is_offensive():
-    assert refusal("you turnip", SCENE, JOEY, OTHERS, lambda text: "turnip" in text) == "offensive"
-    assert refusal("you carrot", SCENE, JOEY, OTHERS, lambda text: "turnip" in text) is None
+    assert GUARD.refusal("you turnip", SCENE, JOEY, lambda text: "turnip" in text) == "offensive"
+    assert GUARD.refusal("you carrot", SCENE, JOEY, lambda text: "turnip" in text) is None
 
 
 def test_a_name_of_punctuation_stands_for_itself():
     scene = Scene((Turn("(a+)+$", "hi"),))
-    assert refusal("(a+)+$: hello", scene, JOEY, OTHERS) == "another speaker"
-    assert refusal("aaaa hello", scene, JOEY, OTHERS) is None
+    assert reason("(a+)+$: hello", scene) == "another speaker"
+    assert reason("aaaa hello", scene) is None
+
+
+def test_a_persona_outside_the_guards_own_is_known_too():
+    ann = Persona.from_speaker("Ann Lee")
+    assert Guard(()).refusal("Ann Lee: hello", SCENE, ann) == "another speaker"
+    assert Guard(()).refusal("Monica: hello", SCENE, ann) is None

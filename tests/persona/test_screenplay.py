@@ -1,5 +1,6 @@
 """Exact ids and masks of the format, on the real embedded tokenizer and on a GPT-2 one."""
 
+import itertools
 import random
 import unicodedata
 
@@ -166,6 +167,16 @@ def test_the_past_is_cut_at_turn_borders_and_the_last_turn_stays(screenplay: Scr
     assert len(cut) <= 40
     assert cut[: len(screenplay.header("Ann"))] == screenplay.header("Ann")
     assert cut[-len(screenplay.header("Joey Tribbiani")) :] == screenplay.header("Joey Tribbiani")
+
+
+def test_a_growing_chat_begins_at_the_same_turn_for_several_messages(screenplay: Screenplay) -> None:
+    turns = [Turn("Ann" if at % 2 else "Joey Tribbiani", f"This is message number {at} of many.") for at in range(120)]
+    opening, room = screenplay.header("Joey Tribbiani"), 400
+    prompts = [screenplay.prompt(turns[max(0, at - 63) : at], "Joey Tribbiani", room) for at in range(64, 120)]
+    assert all(2 * room // 3 - 40 < len(prompt) <= room for prompt in prompts)
+    before = list(itertools.pairwise(prompts))
+    known = [after[: len(prompt) - len(opening)] == prompt[: -len(opening)] for prompt, after in before]
+    assert sum(known) > len(known) / 2  # with a plain cut it would be none
 
 
 def test_the_format_follows_the_base(chatml: Screenplay, gpt2: Screenplay) -> None:

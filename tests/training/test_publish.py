@@ -14,6 +14,7 @@ from bot.engine.bases import find_base
 from bot.engine.checkpoints import load_checkpoint, load_screenplay
 from persona.card import Card, read_card
 from persona.characters import friends
+from persona.copied import CopiedLines
 from persona.dialogue import Turn
 from persona.harmless import harmless, harmless_name
 from tests.toys import toy_gpt2, toy_llama
@@ -155,3 +156,19 @@ def test_a_damaged_checkpoint_leaves_nothing_behind(tmp_path: Path) -> None:
     replace(card, base=replace(card.base, sha256="0" * 64)).write(adapter)
     with pytest.raises(PublishError, match="belongs to another base"):
         publish(Publication(adapter, tmp_path / "made"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_the_hash_set_goes_with_the_checkpoint_and_is_not_made_up(tmp_path: Path, merge: bool) -> None:
+    adapter = adapter_for(toy_llama(tmp_path / "llama"), tmp_path)
+    out = publish(Publication(adapter, tmp_path / "without"), tmp_path / "cache")
+    assert not (out / "copied.hashes").exists()
+    card = read_card(adapter)
+    CopiedLines.of(["one two three four five six seven eight nine"]).write(adapter)
+    if not merge:
+        replace(card, base=replace(card.base, name="ann/llama")).write(adapter)
+    out = publish(Publication(adapter, tmp_path / "made", merge), tmp_path / "cache")
+    assert (out / "copied.hashes").read_bytes() == (adapter / "copied.hashes").read_bytes()
+    (adapter / "copied.hashes").write_bytes(b"ECHO")
+    with pytest.raises(PublishError, match=r"copied\.hashes is damaged"):
+        publish(Publication(adapter, tmp_path / "again", merge), tmp_path / "cache")

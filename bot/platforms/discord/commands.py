@@ -8,9 +8,11 @@ import discord
 from discord import app_commands
 
 from bot import logs
+from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.platforms.discord.messages import LONGEST, NOBODY
 from bot.platforms.pieces import pieces
+from bot.words import LEVELS, MEANING, LevelError
 from persona.characters import Persona, PersonaError, folded
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ Interaction: TypeAlias = "discord.Interaction[DiscordClient]"
 
 CHOICES = 25  # what Discord shows at most
 FAILED = "Something went wrong. Try again in a moment."
+NO_MODERATOR = "Only who may manage messages here can change the filter."
 
 _log = logs.logger("platforms.discord")
 
@@ -42,6 +45,22 @@ async def persona_names(interaction: Interaction, current: str) -> list[app_comm
     """Offer the personas whose id, name or alias contains what is typed so far."""
     found = [one for one in interaction.client.replier.personas if _matches(one, current)]
     return [app_commands.Choice(name=one.name[:100], value=one.id[:100]) for one in found[:CHOICES]]
+
+
+@app_commands.command(name="filter", description="How the bot minds its language in this channel")
+@app_commands.describe(level="How strict; nothing to see what holds now")
+@app_commands.choices(level=[app_commands.Choice(name=f"{one}: {MEANING[one]}", value=one) for one in LEVELS])
+async def filter_(interaction: Interaction, level: str | None = None) -> None:
+    """Say what the channel's filter is, or set it: in a server, only for who may manage messages there."""
+    replier, here = interaction.client.replier, interaction.client.address(interaction.channel)
+    if level and interaction.guild_id and not interaction.permissions.manage_messages:
+        await interaction.response.send_message(NO_MODERATOR, ephemeral=True)
+        return
+
+    async def set_or_show() -> str:
+        return filter_sentence(await (replier.choose_filter(here, level) if level else replier.filter_of(here)))
+
+    await _answer(interaction, set_or_show(), private=not level)
 
 
 @app_commands.command(description="Empty this conversation")
@@ -88,7 +107,7 @@ async def start(interaction: Interaction) -> None:
     await _answer(interaction, greet())
 
 
-COMMANDS: tuple[app_commands.Command[Any, Any, Any], ...] = (persona, reset, forget, help_, start)
+COMMANDS: tuple[app_commands.Command[Any, Any, Any], ...] = (persona, filter_, reset, forget, help_, start)
 
 
 async def command_failed(interaction: Interaction, error: app_commands.AppCommandError) -> None:
@@ -109,7 +128,7 @@ async def _answer(interaction: Interaction, work: Coroutine[Any, Any, str], *, p
 async def _sentence(interaction: Interaction, work: Coroutine[Any, Any, str]) -> str:
     try:
         return await work
-    except (PersonaError, HistoryError) as error:
+    except (PersonaError, LevelError, HistoryError) as error:
         return str(error)
     except Exception as error:  # else Discord would show for ever that the bot is thinking
         _log_failure(interaction, error)

@@ -12,6 +12,7 @@ from telegram.constants import ChatAction, InlineKeyboardButtonLimit, MessageLim
 from telegram.error import BadRequest, TelegramError
 from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, filters
 
+from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.platforms.pieces import pieces
 from bot.platforms.plaintext import unclickable
@@ -22,19 +23,24 @@ from bot.platforms.telegram.messages import (
     OurCommand,
     address_of,
     addressed_text,
+    by_administrator,
     incoming,
     message_of,
 )
 from bot.replier import Address, Incoming, Replier
+from bot.words import LEVELS, LevelError
 from persona.characters import Persona, PersonaError
 
 COMMANDS = {
     "start": "say hello",
     "help": "how this works and what is stored",
     "persona": "choose who you talk to",
+    "filter": "how I mind my language here",
     "reset": "empty this conversation",
     "forget": "delete what you said, everywhere",
 }
+NO_ADMINISTRATOR = "Only an administrator of this group can change the filter."
+UNCHECKED = "Telegram doesn't tell me who is an administrator right now. Try again in a moment."
 STALE_BUTTON = "This button is out of date. Send /persona for new ones."
 OLDEST = timedelta(minutes=10)
 TYPING_SECONDS = 4.0  # Telegram shows the indicator for five
@@ -81,6 +87,8 @@ class TelegramPlatform:
         who = self._command(self._ask_persona, _keyboard(self._replier.personas))
         add(CommandHandler("persona", who, people, has_args=False))
         add(CommandHandler("persona", self._command(self._choose_persona, in_turn=True), people))
+        add(CommandHandler("filter", self._command(self._filter), people, has_args=False))
+        add(CommandHandler("filter", self._set_filter, people))
         add(MessageHandler(people & filters.COMMAND & OurCommand(), self._command(self._help)))
         add(MessageHandler(people & ~filters.COMMAND, self._talk))
         add(MessageHandler(filters.StatusUpdate.MIGRATE, self._migrate))
@@ -110,7 +118,7 @@ class TelegramPlatform:
             command = incoming(message, " ".join(context.args or ()))
             try:
                 sentence = await self._replier.once(command, answer, in_turn=in_turn)
-            except (PersonaError, HistoryError) as error:
+            except (PersonaError, LevelError, HistoryError) as error:
                 sentence = unclickable(str(error))  # it may quote what was typed
             if sentence is not None:
                 await self._say(message, sentence, keyboard)
@@ -137,6 +145,21 @@ class TelegramPlatform:
 
     async def _ask_persona(self, command: Incoming) -> str:
         return "Who do you want to talk to?"
+
+    async def _filter(self, command: Incoming) -> str:
+        now = filter_sentence(await self._replier.filter_of(command.address))
+        return f"{now} /filter LEVEL changes that: {', '.join(LEVELS)}."
+
+    async def _set_filter(self, update: Update, context: Context) -> None:
+        async def choose(command: Incoming) -> str:
+            try:
+                if not await by_administrator(message_of(update)):
+                    return NO_ADMINISTRATOR
+            except TelegramError:
+                return UNCHECKED
+            return filter_sentence(await self._replier.choose_filter(command.address, command.text))
+
+        await self._command(choose, in_turn=True)(update, context)
 
     async def _pressed(self, update: Update, context: Context) -> None:
         query = cast(CallbackQuery, update.callback_query)

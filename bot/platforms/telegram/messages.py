@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import cast
 
-from telegram import Message, MessageEntity, Update, User
+from telegram import ChatMember, Message, MessageEntity, Update, User
 from telegram.constants import ChatType
 from telegram.ext import filters
 
@@ -75,6 +75,17 @@ def incoming(message: Message, text: str) -> Incoming:
     author = cast(User, message.from_user)  # ByPerson has seen to it
     message_id, author_id = str(message.message_id), str(author.id)
     return Incoming(address_of(message), message_id, author_id, author.full_name, text, message.date)
+
+
+async def by_administrator(message: Message) -> bool:
+    """Say whether a person's message comes from an administrator of its group; a private chat is its person's.
+
+    Raises TelegramError.
+    """
+    if message.chat.type == ChatType.PRIVATE:
+        return True
+    member = await message.chat.get_member(cast(User, message.from_user).id)
+    return member.status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR)
 
 
 def _is_mention(entity: MessageEntity, shown: str, me: User) -> bool:

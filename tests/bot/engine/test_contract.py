@@ -1,18 +1,32 @@
-"""What every engine promises: the same assertions over the scripted one and over real models."""
+"""What every engine promises: the same assertions over the scripted one, real models, and a server that has them."""
 
 import asyncio
+import copy
 import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bot.engine.completions import Server
 from bot.engine.local import LocalEngine
-from bot.engine.protocol import Busy, EngineError, GenerateRequest, ReplyEngine, Sampling, ScoreRequest
+from bot.engine.protocol import (
+    SCORES_A_REPLY,
+    Busy,
+    EngineError,
+    GenerateRequest,
+    ReplyEngine,
+    Sampling,
+    ScoreRequest,
+)
+from bot.engine.remote import RemoteEngine
 from bot.engine.scripted import ScriptedEngine
+from tests.bot.engine.completions_server import CompletionsServer
 from tests.bot.engine.pupils import JOEY, REPLY, SCENE, taught
 
 GREEDY = GenerateRequest(SCENE, JOEY, sampling=Sampling(temperature=0))
@@ -38,11 +52,24 @@ class Gate:
 @pytest.fixture(scope="module")
 def pupils(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder: Path = tmp_path_factory.mktemp("pupils")
-    return {kind: taught(kind, folder) for kind in ("gpt2", "llama")}
+    made = {kind: taught(kind, folder) for kind in ("gpt2", "llama")}
+    # An engine keeps the model it gets, so the servers have others.
+    return made | {f"remote {kind}": copy.deepcopy(one) for kind, one in made.items()}
 
 
-@pytest.fixture(params=["scripted", "gpt2", "llama"])
-async def make(request: pytest.FixtureRequest, pupils: dict) -> AsyncIterator[Callable[..., ReplyEngine]]:
+@pytest.fixture
+async def servers(pupils: dict) -> AsyncIterator[dict]:
+    async with AsyncExitStack() as stack:
+        yield {
+            kind: await stack.enter_async_context(CompletionsServer(pupils[f"remote {kind}"]))
+            for kind in ("gpt2", "llama")
+        }
+
+
+@pytest.fixture(params=["scripted", "gpt2", "llama", "remote gpt2", "remote llama"])
+async def make(
+    request: pytest.FixtureRequest, pupils: dict, servers: dict
+) -> AsyncIterator[Callable[..., ReplyEngine]]:
     """Make an engine that answers SCENE with REPLY; a gate holds its first answer back."""
     made: list[ReplyEngine] = []
 
@@ -54,6 +81,11 @@ async def make(request: pytest.FixtureRequest, pupils: dict) -> AsyncIterator[Ca
 
         if request.param == "scripted":
             made.append(ScriptedEngine([REPLY], gate=gate.passed if gate else None, queue_size=queue_size))
+        elif request.param.startswith("remote"):
+            kind = request.param.removeprefix("remote ")
+            servers[kind].held = gate.wait if gate else None
+            load = partial(getattr, pupils[kind], "screenplay")
+            made.append(RemoteEngine(Server(servers[kind].url), load, queue_size=queue_size, context=128))
         else:
             made.append(LocalEngine(load, queue_size=queue_size, context=128))
         return made[-1]
@@ -134,11 +166,22 @@ async def test_busy_at_once_when_the_queue_is_full(make):
     waiting = [await asked(engine, GREEDY), await asked(engine, GREEDY)]
     with pytest.raises(Busy):
         await engine.generate(GREEDY)
-    with pytest.raises(Busy):
-        await engine.score(ScoreRequest(SCENE, JOEY, (REPLY,)))
     gate.open()
     assert [[one.text for one in candidates] for candidates in await asyncio.gather(*waiting)] == [[REPLY], [REPLY]]
     assert await engine.generate(GREEDY)
+
+
+async def test_replies_are_scored_while_the_queue_is_full(make):
+    gate = Gate()
+    engine = make(gate=gate, queue_size=1)
+    waiting = await asked(engine, GREEDY)
+    scores = [asyncio.create_task(engine.score(ScoreRequest(SCENE, JOEY, (REPLY,)))) for _ in range(SCORES_A_REPLY)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Busy):
+        await engine.generate(GREEDY)
+    gate.open()
+    assert (await waiting)[0].text == REPLY
+    assert len({round(one, 2) for [one] in await asyncio.gather(*scores)}) == 1
 
 
 async def test_a_cancelled_request_frees_its_place(make):

@@ -13,7 +13,7 @@ import torch
 
 from bot.engine.checkpoints import CheckpointError, LoadedCheckpoint
 from bot.engine.local import LocalEngine, left_behind
-from bot.engine.protocol import EngineError, GenerateRequest, Sampling, ScoreRequest
+from bot.engine.protocol import SCORES_A_REPLY, Busy, EngineError, GenerateRequest, Sampling, ScoreRequest
 from persona.dialogue import Scene, Turn
 from tests.bot.engine.pupils import JOEY, REPLY, SCENE, taught, untaught
 
@@ -249,4 +249,21 @@ async def test_a_failing_model_fails_one_reply_only(engine, checkpoint, error: E
 
 
 async def test_ready_gives_the_checkpoint(engine, checkpoint):
-    assert await engine.ready() is checkpoint
+    assert await engine.checkpoint() is checkpoint
+
+
+async def test_scores_are_bounded_too(tmp_path):
+    loads = threading.Event()
+
+    def load() -> LoadedCheckpoint:
+        loads.wait(20)
+        return untaught("gpt2", tmp_path)
+
+    engine = LocalEngine(load, queue_size=1)
+    asks = [asyncio.create_task(engine.score(ScoreRequest(SCENE, JOEY, ("a",)))) for _ in range(SCORES_A_REPLY)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Busy):
+        await engine.score(ScoreRequest(SCENE, JOEY, ("a",)))
+    loads.set()
+    assert len({one for [one] in await asyncio.gather(*asks)}) == 1
+    await engine.aclose()

@@ -91,6 +91,23 @@ async def test_commands_answer_on_stderr_and_are_not_said():
         assert part in told
 
 
+async def test_the_filter_is_shown_set_and_kept(history: History):
+    engine = ScriptedEngine(["Damn it."])
+    piped = await pipe(engine, b"/filter\n/filter loud\nhi\n/FILTER Strict\nhi\n", history=history)
+    assert piped.lines[0] == "Damn it."
+    assert piped.lines[1] in friends()[0].fallbacks
+    told = piped.err.getvalue()
+    for part in (
+        "The filter is slurs: I say no slurs and make no threats. /filter LEVEL changes that: off, slurs, strict.",
+        "There is no filter called 'loud'; choose one of off, slurs, strict.",
+        "The filter is strict: I say no slurs, make no threats and don't swear.",
+    ):
+        assert part in told
+    again = await pipe(ScriptedEngine(["Damn it."]), b"/reset\n/filter\nhi\n", history=history)
+    assert "The filter is strict" in again.err.getvalue()
+    assert again.lines[0] in friends()[0].fallbacks
+
+
 @pytest.mark.parametrize("command", ["/reset", "/forget"])
 async def test_after_reset_and_forget_the_scene_is_empty(command: str, history: History):
     engine = ScriptedEngine(["One.", "Two."])

@@ -14,13 +14,13 @@ from aiohttp import test_utils, web
 from simcord.enums import MessageType
 
 from bot.conversation import Address
-from bot.engine.chooser import Chooser
+from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import ScriptedEngine
 from bot.history import History
 from bot.platforms.discord import DiscordPlatform
 from bot.platforms.discord.client import HIDDEN, DiscordClient
-from bot.platforms.discord.commands import FAILED
+from bot.platforms.discord.commands import FAILED, NO_MODERATOR
 from bot.platforms.errors import PlatformError
 from bot.replier import Replier
 from persona.characters import find_persona, friends
@@ -86,7 +86,7 @@ def open_stage(history: History) -> Open:
     @asynccontextmanager
     async def opened(replies: Sequence[Any] = ("How you doin'?",), *, gate: Gate | None = None) -> AsyncIterator[Stage]:
         engine = ScriptedEngine(replies, gate=gate)
-        replier = Replier(Chooser(engine, friends(), longest=1000), history, friends())
+        replier = Replier(Chooser(engine, friends(), ChooserOptions(longest=1000)), history, friends())
         async with simcord.run(DiscordClient(replier), approved_intents=discord.Intents.default()) as env:
             guild = env.create_guild()
             channel = guild.create_text_channel("general")
@@ -111,8 +111,9 @@ async def open_when(gate: asyncio.Event, happened: Callable[[], object]) -> None
 
 async def test_the_commands_are_registered_at_login(open_stage: Open) -> None:
     async with open_stage() as stage:
-        assert set(stage.alice.available_commands(stage.channel)) == {"persona", "reset", "forget", "help", "start"}
-        assert set(stage.alice.user.available_commands()) == {"persona", "reset", "forget", "help", "start"}
+        commands = {"persona", "filter", "reset", "forget", "help", "start"}
+        assert set(stage.alice.available_commands(stage.channel)) == commands
+        assert set(stage.alice.user.available_commands()) == commands
 
 
 async def test_a_direct_message_is_answered(open_stage: Open) -> None:
@@ -370,6 +371,51 @@ async def test_persona_completes_names(open_stage: Open) -> None:
         assert found == [{"name": "Chandler Bing", "value": "chandler"}]
 
 
+@pytest.mark.parametrize("permission", ["manage_messages", "administrator"])
+async def test_who_may_manage_messages_sets_the_filter_of_a_channel(open_stage: Open, permission: str) -> None:
+    async with open_stage(["Damn it."]) as stage:
+        other = stage.guild.create_text_channel("other")
+        role = stage.guild.create_role("moderators", permissions=discord.Permissions(**{permission: True}))
+        carol = stage.guild.add_member(stage.env.create_user("carol"), roles=[role])
+        result = await carol.slash(stage.channel, "filter", level="strict")
+        assert result.response is not None
+        assert result.response.content.startswith("The filter is strict: ")
+        assert not result.ephemeral
+        for place in (stage.channel, other):
+            await stage.alice.send(place, f"{stage.me} hi")
+        assert stage.texts()[-1] in find_persona("joey", friends()).fallbacks
+        assert stage.texts(other) == ["Damn it."]
+
+
+async def test_others_see_the_filter_of_a_channel_and_leave_it(open_stage: Open) -> None:
+    async with open_stage() as stage:
+        for level in ("off", "strict"):
+            result = await stage.alice.slash(stage.channel, "filter", level=level)
+            assert (result.response.content, result.ephemeral) == (NO_MODERATOR, True)
+        shown = await stage.alice.slash(stage.channel, "filter")
+        assert shown.response.content.startswith("The filter is slurs: ")
+        assert shown.ephemeral
+
+
+async def test_a_thread_has_its_channels_filter(open_stage: Open) -> None:
+    async with open_stage(["Damn it."]) as stage:
+        await stage.history.set_filter_level(Address("discord", str(stage.bot_id), str(stage.channel.id)), "strict")
+        made = stage.env.backend.create_thread(stage.channel.id, "north", stage.alice.id)
+        stage.env.backend.add_thread_member(made.id, stage.alice.id)
+        thread = next(one for one in stage.channel.threads if one.id == made.id)
+        await stage.alice.send(thread, f"{stage.me} hi")
+        assert stage.texts(thread)[-1] in find_persona("joey", friends()).fallbacks
+
+
+async def test_in_private_anybody_sets_the_filter(open_stage: Open) -> None:
+    async with open_stage(["Damn it."]) as stage:
+        result = await stage.alice.user.slash("filter", level="strict")
+        assert result.response is not None
+        assert result.response.content.startswith("The filter is strict: ")
+        await stage.alice.send_dm("hi")
+        assert stage.texts(stage.alice.user.dm_channel)[-1] in find_persona("joey", friends()).fallbacks
+
+
 async def test_reset_empties_this_conversation_only(open_stage: Open) -> None:
     async with open_stage() as stage:
         await stage.alice.send_dm("in private")
@@ -430,7 +476,7 @@ async def test_a_fault_in_a_command_is_said_and_logged_without_words(
 
 
 async def test_forget_drops_ones_own_turns_everywhere(open_stage: Open) -> None:
-    async with open_stage() as stage:
+    async with open_stage(["One.", "Two.", "Three.", "Four.", "Five."]) as stage:
         await stage.alice.send(stage.channel, f"{stage.me} mine")
         await stage.bob.send(stage.channel, f"{stage.me} bob's")
         await stage.alice.send_dm("mine too")
@@ -439,7 +485,7 @@ async def test_forget_drops_ones_own_turns_everywhere(open_stage: Open) -> None:
         assert result.response is not None
         assert "4" in result.response.content
         await stage.bob.send(stage.channel, f"{stage.me} who is left?")
-        assert [turn.text for turn in stage.scene()] == ["bob's", "How you doin'?", "who is left?"]
+        assert [turn.text for turn in stage.scene()] == ["bob's", "Two.", "who is left?"]
         await stage.alice.send_dm("hi")
         assert stage.scene() == [Turn("alice", "hi")]
 
@@ -449,7 +495,7 @@ async def test_help_says_what_is_stored_to_who_asked(open_stage: Open) -> None:
         result = await stage.alice.slash(stage.channel, "help")
         assert result.ephemeral
         assert result.response is not None
-        for word in ("/persona", "/reset", "/forget", "30 days"):
+        for word in ("/persona", "/filter", "/reset", "/forget", "30 days"):
             assert word in result.response.content
 
 

@@ -133,7 +133,7 @@ async def test_from_login_to_stop(history: History, monkeypatch: pytest.MonkeyPa
         asked_for = discord.Intents._from_value(server.identified["intents"])
         assert (asked_for.guild_messages, asked_for.dm_messages) == (True, True)
         assert (asked_for.message_content, asked_for.members, asked_for.presences) == (False, False, False)
-        assert sorted(server.commands) == ["forget", "help", "persona", "reset", "start"]
+        assert sorted(server.commands) == ["filter", "forget", "help", "persona", "reset", "start"]
         assert not running.done()
         stop.set()
         await running

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from bot.conversation import Address, ConversationHistory, HistoryError
-from bot.engine.chooser import Chooser
+from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import Gate, Line, ScriptedEngine
 from bot.ephemeral import EphemeralHistory
 from bot.platforms.errors import PlatformError
 from bot.platforms.telegram import TelegramPlatform
-from bot.platforms.telegram.adapter import STALE_BUTTON
+from bot.platforms.telegram.adapter import NO_ADMINISTRATOR, STALE_BUTTON, UNCHECKED
 from bot.platforms.telegram.client import REFUSED, UNREACHABLE, MessageRateLimiter
 from bot.replier import Replier
 from persona.characters import friends
@@ -68,7 +68,7 @@ class Opener:
 
     def replier(self, engine: ScriptedEngine | None = None) -> Replier:
         engine = engine or ScriptedEngine(["Sure."])
-        return Replier(Chooser(engine, friends(), longest=5000), self.history, friends())
+        return Replier(Chooser(engine, friends(), ChooserOptions(longest=5000)), self.history, friends())
 
     @asynccontextmanager
     async def __call__(
@@ -315,6 +315,59 @@ async def test_persona_by_name_keeps_histories_apart(opened: Opener) -> None:
         assert house.scenes() == [[("Ross G", "hi Joey")], [("Ross G", "hi Phoebe")]]
 
 
+async def test_in_private_anybody_sees_and_sets_the_filter(opened: Opener) -> None:
+    async with opened("Damn it.") as house:
+        ross = Person(house.bot, chat=31)
+        await ross.command("/filter")
+        await house.bot.sent(1)
+        for text in ("/filter Strict", "/filter loud"):
+            await ross.command(text)
+        await ross.say("hi")
+        shown, chosen, wrong, reply = [sent["text"] for sent in await house.bot.sent(4)]
+        assert shown.startswith("The filter is slurs: ")
+        assert shown.endswith("off, slurs, strict.")
+        assert chosen.startswith("The filter is strict: ")
+        assert "choose one of off, slurs, strict" in wrong
+        assert reply in friends()[0].fallbacks
+        assert await house.bot.calls("getChatMember") == []
+
+
+POWERS = ("manage_chat", "delete_messages", "manage_video_chats", "restrict_members", "promote_members", "change_info")
+POSTS = ("invite_users", "post_stories", "edit_stories", "delete_stories", "be_edited")
+RIGHTS = {
+    "creator": ["is_anonymous"],
+    "administrator": ["is_anonymous", *(f"can_{power}" for power in (*POWERS, *POSTS))],
+    "member": [],
+}
+
+
+@pytest.mark.parametrize(("status", "level"), [("creator", "strict"), ("administrator", "strict"), ("member", "slurs")])
+async def test_in_a_group_administrators_set_the_filter_for_all_topics(opened: Opener, status: str, level: str) -> None:
+    async with opened("Damn it.") as house:
+        ross = Person(house.bot, GROUP)
+        await ross.joins(status, **dict.fromkeys(RIGHTS[status], False))
+        await ross.command("/filter strict")
+        (answer,) = await house.bot.sent(1)
+        allowed = answer["text"].startswith("The filter is strict: ")
+        assert allowed or answer["text"] == NO_ADMINISTRATOR
+        await ross.command("/filter", is_topic_message=True, message_thread_id=5)
+        assert (await house.bot.sent(2))[1]["text"].startswith(f"The filter is {level}: ")
+        await ross.say(f"{US} hi", entities=mention(US, US))
+        said = (await house.bot.sent(3))[2]["text"]
+        assert (said == "Damn it.", said in friends()[0].fallbacks) == (not allowed, allowed)
+        assert allowed is (level == "strict")
+
+
+async def test_when_nobody_knows_who_is_an_administrator_the_filter_stays(opened: Opener) -> None:
+    broken = {"error_code": 500, "description": "Internal Server Error"}
+    async with opened(fail={"getChatMember": broken}) as house:
+        await Person(house.bot, GROUP).command("/filter off")
+        (answer,) = await house.bot.sent(1)
+        assert answer["text"] == UNCHECKED
+        await Person(house.bot, GROUP).command("/filter")
+        assert "The filter is slurs" in (await house.bot.sent(2))[1]["text"]
+
+
 async def test_reset_empties_this_conversation_only(opened: Opener) -> None:
     async with opened() as house:
         here, there = Person(house.bot, chat=31), Person(house.bot, chat=32)
@@ -393,7 +446,7 @@ async def test_an_update_delivered_twice_is_answered_once(opened: Opener) -> Non
         assert [scene[-1][1] for scene in house.scenes()] == ["hi", "bye"]
 
 
-@pytest.mark.parametrize("text", ["/help", "/start", "/persona", "/reset", "/forget"])
+@pytest.mark.parametrize("text", ["/help", "/start", "/persona", "/filter", "/filter strict", "/reset", "/forget"])
 async def test_a_command_delivered_twice_is_answered_once(opened: Opener, text: str) -> None:
     async with opened() as house:
         ross = Person(house.bot, chat=31)
@@ -446,12 +499,12 @@ async def test_a_failing_typing_indicator_stops_nothing(opened: Opener) -> None:
 
 
 async def test_a_long_reply_comes_in_pieces_and_harmless(opened: Opener) -> None:
-    reply = " ".join(f"@word{i}" for i in range(1000))
+    reply = " ".join(f"#word{i}" for i in range(1000))
     async with opened(reply) as house:
         await Person(house.bot, chat=31).say("talk")
         sent = await house.bot.sent(3)
         assert all(len(one["text"]) <= 4096 for one in sent)
-        assert " ".join(one["text"] for one in sent) == reply.replace("@", "@\u2060")
+        assert " ".join(one["text"] for one in sent) == reply.replace("#", "#\u2060")
         assert ["reply_parameters" in one for one in sent] == [True, False, False]
 
 
@@ -513,7 +566,7 @@ async def test_polling_goes_on_after_an_outage(opened: Opener) -> None:
 async def test_the_commands_menu_is_set_and_not_needed(opened: Opener) -> None:
     async with opened(fail={"setMyCommands": {"untouched": True}}) as house:
         (menu,) = await house.bot.calls("setMyCommands")
-        assert [one["command"] for one in menu["commands"]] == ["start", "help", "persona", "reset", "forget"]
+        assert [one["command"] for one in menu["commands"]] == ["start", "help", "persona", "filter", "reset", "forget"]
         await Person(house.bot, chat=31).say("hi")
         await house.bot.sent(1)
 

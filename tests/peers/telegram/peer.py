@@ -76,6 +76,10 @@ class Bot:
         """
         await self._post("control/fail", method=method, failures=failures)
 
+    async def member(self, chat: int, **member: Any) -> None:
+        """Say what getChatMember answers for a user in a chat."""
+        await self._post("control/member", chat=chat, member=member)
+
     async def polls(self) -> int:
         return int((await self._post("control/record"))["polls"])
 
@@ -124,6 +128,10 @@ class Person:
     async def say(self, text: str, **fields: Any) -> None:
         """Send a text the way the peer's client does; `fields` are more fields of the message."""
         await self._client("sendMessage", **self.message(text=text, **fields))
+
+    async def joins(self, status: str, **rights: Any) -> None:
+        """Become a member of the chat with a status such as `member` or `creator`."""
+        await self.bot.member(self.chat, status=status, user=self.sender, **rights)
 
     async def command(self, text: str, **fields: Any) -> None:
         """Send a text that starts with a command."""

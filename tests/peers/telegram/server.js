@@ -9,7 +9,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const peer = new TelegramServer();
 const bots = new Map();
 const botOf = (token) => {
-  if (!bots.has(token)) bots.set(token, { calls: [], failures: {}, pending: [], polls: 0 });
+  if (!bots.has(token)) bots.set(token, { calls: [], failures: {}, members: {}, pending: [], polls: 0 });
   return bots.get(token);
 };
 
@@ -50,6 +50,7 @@ app.all('/bot:token/:method', async (req, res, next) => {
   if (failure?.delay) await pause(failure.delay);
   else if (failure) return failure.untouched ? next() : res.status(failure.error_code).json({ ok: false, ...failure });
   if (method === 'getUpdates') return res.json({ ok: true, result: await updates(bot, token, req.body, res) });
+  if (method === 'getChatMember') return res.json({ ok: true, result: bot.members[`${req.body.chat_id}:${req.body.user_id}`] });
   if (MISSING.includes(method)) return res.json({ ok: true, result: true });
   const json = res.json.bind(res);
   res.json = (data) => json(mended(method, token, req.body, data));
@@ -61,6 +62,11 @@ app.post('/control/update', (req, res) => {
 });
 app.post('/control/fail', (req, res) => {
   botOf(req.body.token).failures[req.body.method] = req.body.failures;
+  res.json({ ok: true });
+});
+app.post('/control/member', (req, res) => {
+  const { chat, member } = req.body;
+  botOf(req.body.token).members[`${chat}:${member.user.id}`] = member;
   res.json({ ok: true });
 });
 app.post('/control/record', (req, res) => res.json(botOf(req.body.token)));

@@ -1,0 +1,61 @@
+"""What each way to rank would have sent: its picks among the candidates that were drawn and that the guard let pass."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.engine.protocol import Candidate
+from persona.ranking import PARTS, Evidence, Parts, Weights
+from persona.words import words_of
+from training.tuning.reading import Read
+
+FIRST, ALL = "the first that was drawn", "all parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """What one way to rank sent, context by context."""
+
+    name: str
+    texts: tuple[str, ...]
+
+    def same_as(self, other: "Picks") -> float:
+        """Return the share of contexts in which both sent the same words."""
+        pairs = zip(self.texts, other.texts, strict=True)
+        return sum(mine == theirs for mine, theirs in pairs) / len(self.texts)
+
+    def distinct(self) -> float:
+        """Return distinct-2 (Li et al. 2016): how many of all pairs of neighbouring words are different ones."""
+        pairs = [pair for text in self.texts for pair in itertools.pairwise(words_of(text))]
+        return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+    def words(self) -> float:
+        """Return the words of a reply, on average."""
+        return sum(len(words_of(text)) for text in self.texts) / len(self.texts)
+
+    def again(self) -> float:
+        """Return the share of replies that were sent in another context too."""
+        said = [" ".join(words_of(text)) for text in self.texts]
+        return sum(said.count(one) > 1 for one in said) / len(said)
+
+
+def picks(reads: Sequence[Read], weights: Weights) -> list[Picks]:
+    """Return the picks of every way to rank, in contexts with two candidates or more."""
+    drawn = [read.drawn for read in reads if len(read.drawn) > 1]
+    ways: dict[str, Weights | None] = {FIRST: None, **ways_to_rank(weights)}
+    return [Picks(name, tuple(pick(one, way).text for one in drawn)) for name, way in ways.items()]
+
+
+def ways_to_rank(weights: Weights) -> Mapping[str, Weights]:
+    """Return all parts, without each that has a weight, and likelihood and information alone."""
+    table = weights.to_mapping()
+    weighing = [part for part in PARTS if table[part] > 0]
+    left_out = {f"without {part}": Weights(**table | {part: 0.0}) for part in weighing if len(weighing) > 1}
+    return {ALL: weights, **left_out, "likelihood alone": Weights(1, 0, 0, 0), "information alone": Weights(0, 1, 0, 0)}
+
+
+def pick(drawn: Sequence[tuple[Candidate, Evidence]], weights: Weights | None) -> Candidate:
+    """Return the best of the candidates; the first where there are no weights."""
+    if weights is None:
+        return drawn[0][0]
+    return max(drawn, key=lambda one: weights.score(Parts.of(one[1])))[0]

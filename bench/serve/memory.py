@@ -1,0 +1,159 @@
+"""Memory, in a process of its own: after loading, and with many known conversations; and how often one was known.
+
+`python -m bench.serve.memory PLAN`, where PLAN is a JSON object, prints what it found as JSON. The conversations
+are short, and still more than the cache holds: the least recently used have to be computed again.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from bench.serve.conversations import EXCHANGES, talks
+from bench.serve.parties import Ours
+from bench.serve.sides import FULL, QUICK, Place, cache_stats, our_engine
+from bench.serve.table import Row
+from bench.serve.workload import at_once
+from persona.dialogue import Turn
+
+ALLOWED = 500 * 10**6
+_TURNS, _REPLY, _TOGETHER, _RECENT, _SEED = 2, 2, 16, 100, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the process does: how many conversations it gets to know, and how many of them return."""
+
+    model: str | None
+    cache: str
+    context: int
+    precision: str
+    known: int
+    returns: int
+    is_quick: bool
+    threads: int | None
+
+
+def in_a_process(plan: Plan) -> dict[str, Any]:
+    """Carry out the plan and return what it found; ends the program where it failed."""
+    words = [sys.executable, "-m", "bench.serve.memory", json.dumps(asdict(plan))]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit("the process that measures memory failed")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+class Scales:
+    """Weighs this process; `most` is the heaviest it has been found."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process(os.getpid())
+        self.most = 0
+
+    def weigh(self) -> int:
+        """Return the resident bytes."""
+        held = int(self._process.memory_info().rss)
+        self.most = max(self.most, held)
+        return held
+
+
+async def carry_out(plan: Plan) -> dict[str, Any]:
+    """Load, weigh, meet the conversations, let some return, and weigh again."""
+    place = Place(Path(plan.model) if plan.model else None, Path(plan.cache), plan.context, plan.precision)
+    scales, sizes = Scales(), QUICK if plan.is_quick else FULL
+    async with our_engine(place, sizes) as ours:
+        checkpoint = await ours.engine.checkpoint()
+        found: dict[str, Any] = {"weights": weights(checkpoint.model), "loaded": scales.weigh()}
+        known = await _meet(ours, plan.known, scales)
+        met = cache_stats(ours.engine)
+        await _return(ours, known, plan.returns, scales)
+        back = cache_stats(ours.engine)
+    hit_rate = (back["found"] - met["found"]) / (back["asked"] - met["asked"])
+    return found | {"most": scales.most, "hit_rate": hit_rate, "cache": back, "known": plan.known}
+
+
+async def _meet(ours: Ours, count: int, scales: Scales) -> list[list[Turn]]:
+    """Answer in `count` new conversations, 16 at once; return them with the replies."""
+    new = [list(one.turns()) for one in itertools.islice(talks(ours.persona.name, _TURNS), count)]
+    for at in range(0, count, _TOGETHER):
+        await _answer(ours, new[at : at + _TOGETHER])
+        scales.weigh()
+    return new
+
+
+async def _return(ours: Ours, known: list[list[Turn]], count: int, scales: Scales) -> None:
+    """Go on with known conversations, every second of them one of the last hundred."""
+    drawn = random.Random(_SEED)
+    for at in range(0, count, _TOGETHER):
+        here = min(_TOGETHER, count - at, len(known))
+        late = drawn.sample(range(max(0, len(known) - _RECENT), len(known)), here)
+        any_time = drawn.sample(range(len(known)), here)
+        chosen = {late[one] if one % 2 else any_time[one] for one in range(here)}
+        asked = [known[one] for one in sorted(chosen)]
+        for turns in asked:
+            turns.append(Turn(turns[0].name, drawn.choice(EXCHANGES)[0]))
+        await _answer(ours, asked)
+        scales.weigh()
+
+
+async def _answer(ours: Ours, asked: Sequence[list[Turn]]) -> None:
+    timed = await at_once(ours, asked, _REPLY)
+    for turns, said in zip(asked, timed.said, strict=True):
+        turns.append(Turn(ours.persona.name, said.text or "Hm."))
+
+
+def rows(found: Mapping[str, Any], bound: int) -> list[Row]:
+    """Return what the process found as rows; `bound` is the cache's, in bytes."""
+    weights_, after, most = found["weights"], found["loaded"], found["most"]
+    return [
+        Row(
+            "memory after loading",
+            _megabytes(after),
+            f"{_megabytes(weights_)} of weights",
+            "",
+            "weights + 500 MB",
+            after <= weights_ + ALLOWED,
+            found,
+        ),
+        Row(
+            f"most memory with {found['known']:,} known conversations ({found['hit_rate']:.0%} of the prompt tokens "
+            "of those that return are known)",
+            _megabytes(most),
+            f"{_megabytes(weights_)} of weights",
+            "",
+            f"weights + 500 MB + {_megabytes(bound)} of cache",
+            most <= weights_ + ALLOWED + bound,
+        ),
+    ]
+
+
+def weights(model: torch.nn.Module) -> int:
+    """Return the bytes of a model's weights and buffers, shared ones once."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return sum({one.data_ptr(): one.nbytes for one in tensors}.values())
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 10**6:.0f} MB"
+
+
+def main() -> None:
+    """Carry out the plan given as the only argument, and print what was found."""
+    plan = Plan(**json.loads(sys.argv[1]))
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
+    print(json.dumps(asyncio.run(carry_out(plan))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The engine's thread: takes jobs, computes them together step by step, and answers each when it is done.
+
+Importing this module loads no torch: the thread does.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bot import logs
+from bot.engine.memory import Tidier
+from bot.engine.protocol import EngineError
+
+if TYPE_CHECKING:
+    from bot.engine.decoding import Decoder
+    from bot.engine.tasks import Generation, Scoring
+
+_log = logs.logger("engine")
+_T = TypeVar("_T")
+
+
+@dataclass(eq=False)
+class Job(Generic[_T]):
+    """Something asked for. `begin` makes its tasks in the engine's thread, `finish` reads the answer off them."""
+
+    begin: "Callable[[Decoder, threading.Event], Sequence[Generation | Scoring]]"
+    finish: "Callable[[Any], _T]"
+    future: Future[_T] = field(default_factory=Future)
+    given_up: threading.Event = field(default_factory=threading.Event)
+    tasks: "Sequence[Generation | Scoring]" = ()
+
+    @property
+    def over(self) -> bool:
+        """Say whether there is nothing more to compute: all done, out of time, or nobody waits."""
+        return self.given_up.is_set() or all(task.done or task.late for task in self.tasks)
+
+
+class Worker:
+    """Works with `decoder` on the jobs of a queue until it finds None there."""
+
+    def __init__(self, decoder: "Decoder", jobs: "SimpleQueue[Job[Any] | None]") -> None:
+        self._decoder = decoder
+        self._jobs = jobs
+        self._going: list[Job[Any]] = []
+        self._tidier = Tidier()
+
+    def run(self) -> None:
+        """Work until told to leave; what is still in hand then is answered as far as it came."""
+        while self._let_in():
+            self._answer([job for job in self._going if job.over])
+            if self._going:
+                self._step()
+                self._answer([job for job in self._going if job.over])
+        self._answer(list(self._going))
+
+    def _let_in(self) -> bool:
+        """Begin every job that waits, waiting for one where there is nothing to do; say whether to go on."""
+        if not self._going:
+            self._tidier.tidy()
+        try:
+            while (job := self._jobs.get(block=not self._going)) is not None:
+                if job.future.set_running_or_notify_cancel():
+                    self._begin(job)
+        except Empty:
+            return True
+        return False
+
+    def _begin(self, job: Job[Any]) -> None:
+        try:
+            job.tasks = job.begin(self._decoder, job.given_up)
+        except Exception as error:  # one failed reply must not take the thread with it
+            fail(job.future, _sentence(error))
+        else:
+            self._going.append(job)
+
+    def _step(self) -> None:
+        try:
+            self._decoder.step()
+        except Exception as error:  # likewise
+            sentence = _sentence(error)
+            for job in self._going:
+                self._decoder.drop(job.tasks)
+                fail(job.future, sentence)
+            self._going = []
+
+    def _answer(self, jobs: Sequence[Job[Any]]) -> None:
+        for job in jobs:
+            self._going.remove(job)
+            self._decoder.drop(job.tasks)
+            try:
+                answer = job.finish(job.tasks)
+            except EngineError as error:
+                fail(job.future, str(error))
+            else:
+                job.future.set_result(answer)
+
+
+def fail(future: Future[Any], sentence: str) -> None:
+    """Fail a future with an EngineError, unless it has its answer already."""
+    with suppress(InvalidStateError):
+        future.set_exception(EngineError(sentence))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, EngineError):
+        return str(error)
+    _log.error("the model failed", exc_info=error)
+    return f"the model failed ({type(error).__name__})"

@@ -1,0 +1,80 @@
+"""`echochamber tune`: options in, the weights and what each part is worth as a table or as JSON out."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from bot.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from training.tuning.ablation import Share
+    from training.tuning.tune import Tuned
+
+_REFUSED = 2
+_SETS = {"same": "of 20 by the speaker", "others": "of 10 by anybody", "drawn": "among its own"}
+
+
+def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
+    model: Annotated[Path, typer.Option(help="A checkpoint folder, or a run's folder.")],
+    corpus: Annotated[
+        list[str],
+        typer.Option(
+            help="A folder in ConvoKit's format, or the name of a ConvoKit corpus; repeat it for what else the "
+            "checkpoint learned from. The first is tuned on."
+        ),
+    ],
+    contexts: Annotated[int, typer.Option(min=2, help="How many held-out lines are looked at.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes which, and what is drawn.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Tune how a checkpoint's candidate replies are ranked, on held-out episodes."""
+    from training.tuning.tune import Question, TuningError  # noqa: PLC0415 - torch loads here, not for --help
+    from training.tuning.tune import tune as run  # noqa: PLC0415
+
+    screen = Console(stderr=True)
+
+    def tell(sentence: str) -> None:
+        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        cache = load_settings().cache_dir
+        with Progress(console=screen, transient=True) as bar:
+            task = bar.add_task("reading held-out lines")
+            question = Question(model, tuple(corpus), cache, contexts=contexts, seed=seed, device=device)
+            tuned = run(question, tell, lambda done, of: bar.update(task, completed=done, total=of))
+    except (SettingsError, TuningError) as error:
+        tell(f"Error: {str(error).removesuffix('.')}.")
+        raise typer.Exit(_REFUSED) from error
+    if as_json:
+        typer.echo(json.dumps(tuned.to_mapping(), indent=2))
+    else:
+        Console().print(table(tuned))
+        for part in tuned.refused:
+            tell(f"{part} came out below 0, so it has no weight.")
+
+
+def table(tuned: "Tuned") -> Table:
+    """Return what each part weighs, costs a reply and is worth: how often the true line comes first with it."""
+    sets = [key for key in _SETS if key in tuned.rows[0].first]
+    shown = Table(title=Text(f"{tuned.title}: the true line first"))
+    for column in ("", "weight", "ms", *(_SETS[key] for key in sets), "change"):
+        shown.add_column(column, justify="right" if column else "left")
+    weights = tuned.weights.to_mapping()
+    for row in tuned.rows:
+        part = row.name.removeprefix("without ")
+        weight = f"{weights[part]:.4f}" if part in weights else ""
+        cost = f"{tuned.milliseconds[part]:.0f}" if part in tuned.milliseconds else ""
+        shown.add_row(row.name, weight, cost, *(_percent(row.first[key]) for key in sets), _percent(row.difference))
+    return shown
+
+
+def _percent(found: "Share") -> str:
+    value, low, high = (f"{100 * one:.1f}" for one in found)
+    return f"{value} % ({low} to {high})"

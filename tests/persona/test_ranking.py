@@ -1,0 +1,77 @@
+"""What the parts are made of, and which weights are refused."""
+
+import math
+from typing import Any
+
+import pytest
+
+from persona.ranking import PARTS, Evidence, Parts, RankingError, Weights
+
+ONE_EACH = Weights(1, 1, 1, 1)
+
+
+def test_what_was_not_asked_is_worth_nothing() -> None:
+    assert Parts.of(Evidence(5, -10.0)) == Parts(-2.0)
+
+
+def test_information_is_how_much_likelier_the_whole_reply_is_here_than_nowhere() -> None:
+    assert Parts.of(Evidence(5, -10.0, nowhere=-25.0)).information == 15.0
+
+
+def test_two_likely_tokens_do_not_count_as_much_as_ten() -> None:
+    """Li et al. 2016: an equal gain a token is worth more in a longer reply; the likelihood a token is the same."""
+    short, long = (Parts.of(Evidence(tokens, -2.0 * tokens, -5.0 * tokens)) for tokens in (2, 10))
+    assert short.likelihood == long.likelihood
+    assert long.information == 5 * short.information
+
+
+def test_persona_gain_is_against_any_other_name() -> None:
+    gain = Parts.of(Evidence(4, -8.0, others=(-10.0, -10.0))).persona_gain
+    assert gain == pytest.approx(2.0)
+    one_as_good = Parts.of(Evidence(4, -8.0, others=(-8.0, -1000.0))).persona_gain
+    assert one_as_good == pytest.approx(math.log(2)), "nobody is told apart from who would say it as well"
+
+
+def test_what_everybody_says_everywhere_costs() -> None:
+    dull = Parts.of(Evidence(3, -6.0, elsewhere=(-6.0, -6.0, -6.0)))
+    rare = Parts.of(Evidence(3, -6.0, elsewhere=(-30.0, -30.0, -30.0)))
+    assert dull.commonness == pytest.approx(-2.0)
+    assert Weights(0, 0, 0, 1).score(rare) > Weights(0, 0, 0, 1).score(dull)
+
+
+def test_commonness_is_the_same_for_a_longer_reply_of_as_common_words() -> None:
+    short, long = (Parts.of(Evidence(tokens, -1.0, elsewhere=(-3.0 * tokens,))) for tokens in (2, 20))
+    assert short.commonness == long.commonness == pytest.approx(-3.0)
+
+
+def test_the_score_is_the_weighted_sum() -> None:
+    assert ONE_EACH.score(Parts(-2.0, 15.0, 3.0, -4.0)) == -2.0 + 15.0 + 3.0 + 4.0
+    assert Weights(2.0, 0.1, 0.5, 0).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
+
+
+def test_very_unlikely_replies_are_still_compared() -> None:
+    parts = Parts.of(Evidence(400, -5000.0, -6000.0, (-7000.0, -9000.0), (-5100.0, -5200.0)))
+    assert all(map(math.isfinite, (parts.likelihood, parts.information, parts.persona_gain, parts.commonness)))
+    assert parts.persona_gain == pytest.approx(100 + math.log(2))
+
+
+def test_weights_make_a_round_trip_through_a_card() -> None:
+    assert Weights.from_mapping(ONE_EACH.to_mapping()) == ONE_EACH
+    assert Weights.from_mapping({}) == Weights()
+    assert Weights.from_mapping({"information": 2}) == Weights(0, 2, 0, 0)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "1", None, True])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_weight_is_a_number_from_0_up(name: str, value: Any) -> None:
+    with pytest.raises(RankingError, match=name):
+        Weights.from_mapping(ONE_EACH.to_mapping() | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [({"charm": 1.0}, "unknown weight 'charm'"), ({"information": 0}, "at least one"), ([1], "must be a table")],
+)
+def test_a_table_that_ranks_nothing_is_refused(table: Any, complaint: str) -> None:
+    with pytest.raises(RankingError, match=complaint):
+        Weights.from_mapping(table)

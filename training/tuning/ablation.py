@@ -1,0 +1,131 @@
+"""What each part is worth: how often the true line comes first, in episodes that no weight was fitted to."""
+
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from persona.ranking import PARTS, Evidence, Parts
+from training.tuning.contexts import SAME
+from training.tuning.logit import first_wins, fit
+from training.tuning.reading import Read
+
+FOLDS, _ROUNDS = 10, 10_000
+ALL = "all parts"
+
+
+class Share(NamedTuple):
+    """A share, with its 95 % interval by bootstrap over episodes."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The choices of a context, row 0 what was truly said; None where there are no other replies.
+
+    `same` are 20 lines of one speaker, `others` 10 of different speakers, `drawn` the model's own candidates.
+    """
+
+    episode: str
+    same: Tensor
+    others: Tensor | None
+    drawn: Tensor | None
+
+    def named(self) -> dict[str, Tensor]:
+        """Return those that there are, by name."""
+        found = {"same": self.same, "others": self.others, "drawn": self.drawn}
+        return {name: choice for name, choice in found.items() if choice is not None}
+
+    def taught(self) -> list[Tensor]:
+        """Return what weights are fitted to: true lines all.
+
+        The model's own candidates are no part of it: to tell a person from a model, the unlikelier
+        line is the better guess, and the ranking would learn to like what is odd.
+        """
+        return [choice for choice in (self.same, self.others) if choice is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to rank: how often the true line comes first in each set, and in `same` less than with all parts."""
+
+    name: str
+    first: Mapping[str, Share]
+    difference: Share
+
+
+def sets_of(read: Read) -> Sets:
+    """Return the choices of a context that was read."""
+    said, same, others = read.replies[0], read.replies[1 : 1 + SAME], read.replies[1 + SAME :]
+    drawn = [known for _, known in read.drawn]
+    rest = (matrix([said, *some]) if some else None for some in (others, drawn))
+    return Sets(read.context.episode, matrix([said, *same]), *rest)
+
+
+def matrix(replies: Iterable[Evidence]) -> Tensor:
+    """Return the parts of replies (replies, P), commonness with its sign turned: of each, more is better."""
+    parts = [Parts.of(one) for one in replies]
+    rows = [[one.likelihood, one.information, one.persona_gain, -one.commonness] for one in parts]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def ablation(choices: Sequence[Sets]) -> list[Row]:
+    """Return the rows: all parts, without each, and each alone, on episodes held out from the fit."""
+    every = range(len(PARTS))
+    hits = {ALL: held_out_hits(choices, every)}
+    for left_out in every:
+        hits[f"without {PARTS[left_out]}"] = held_out_hits(choices, [part for part in every if part != left_out])
+    for alone in every:
+        hits[f"{PARTS[alone]} alone"] = held_out_hits(choices, [alone])
+    episodes = [one.episode for one in choices]
+    return [
+        Row(
+            name,
+            {key: share(episodes, found) for key, found in of.items()},
+            share(episodes, [mine - best for mine, best in zip(of["same"], hits[ALL]["same"], strict=True)]),
+        )
+        for name, of in hits.items()
+    ]
+
+
+def held_out_hits(choices: Sequence[Sets], parts: Sequence[int]) -> dict[str, list[float]]:
+    """Return, for each kind of set, context by context, 1 where the true line comes first, else 0.
+
+    Each fold of episodes is judged by weights fitted to the others. A context without that set has nan.
+    """
+    episodes = sorted({one.episode for one in choices})
+    folds = {episode: number % FOLDS for number, episode in enumerate(episodes)}
+    hits: dict[str, list[float]] = {name: [float("nan")] * len(choices) for one in choices for name in one.named()}
+    for fold in set(folds.values()):
+        taught = [choice for one in choices if folds[one.episode] != fold for choice in one.taught()]
+        weights = fit(taught, parts).weights
+        for at, one in enumerate(choices):
+            if folds[one.episode] == fold:
+                for name, choice in one.named().items():
+                    hits[name][at] = float(first_wins(choice, weights))
+    return hits
+
+
+def share(episodes: Sequence[str], values: Sequence[float], seed: int = 0) -> Share:
+    """Return the mean of `values`, those that are nan left out, with its interval over episodes."""
+    by_episode: dict[str, list[float]] = defaultdict(list)
+    for episode, value in zip(episodes, values, strict=True):
+        if value == value:  # noqa: PLR0124 - nan
+            by_episode[episode].append(value)
+    sums = [(sum(found), len(found)) for found in by_episode.values()]
+    draw = random.Random(seed)  # noqa: S311 - statistics, not secrets
+    means = [_mean(draw.choices(sums, k=len(sums))) for _ in range(_ROUNDS)]
+    cuts = statistics.quantiles(means, n=40)
+    return Share(_mean(sums), cuts[0], cuts[-1])
+
+
+def _mean(sums: Sequence[tuple[float, int]]) -> float:
+    return sum(total for total, _ in sums) / sum(count for _, count in sums)

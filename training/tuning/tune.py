@@ -1,0 +1,169 @@
+"""`echochamber tune`: fit the ranking's weights to held-out episodes, and write them into the checkpoint's card."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.engine.checkpoints import load_checkpoint
+from bot.engine.chooser import Chooser, ChooserOptions
+from bot.engine.local import LocalEngine
+from bot.engine.protocol import EngineError
+from bot.engine.scorer import Scorer
+from bot.engine.shipped import checkpoint_folder
+from persona.card import Card, CardError, read_card
+from persona.characters import Persona
+from persona.copied import CopiedLines
+from persona.ranking import PARTS, Weights
+from training.copied_lines import add_copied_lines
+from training.corpus import Corpus, CorpusError, load_corpus
+from training.held_out import choose_held_out
+from training.tuning.ablation import Row, ablation, sets_of
+from training.tuning.contexts import Context, choose_contexts
+from training.tuning.logit import Fit, fit
+from training.tuning.reading import Read, Reader, Step
+
+CONTEXTS, CANDIDATES = 100, 8
+Tell = Callable[[str], None]
+
+
+class TuningError(RuntimeError):
+    """A ranking that cannot be tuned, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which checkpoint is tuned on which corpus.
+
+    `corpora` are folders or names: the first is measured on, the others are what else the checkpoint
+    learned from. `candidates` are drawn for each of `contexts` to see how the ranking fares among them.
+    """
+
+    model: Path
+    corpora: tuple[str, ...]
+    cache: Path
+    contexts: int = CONTEXTS
+    candidates: int = CANDIDATES
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The weights, what each part is worth on held-out episodes, and what it costs a reply in milliseconds.
+
+    `standard` are the weights of standardised parts, `refused` those that came out below 0.
+    """
+
+    title: str
+    weights: Weights
+    standard: Mapping[str, float]
+    refused: tuple[str, ...]
+    rows: tuple[Row, ...]
+    milliseconds: Mapping[str, float]
+    reads: tuple[Read, ...]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the plain fields, without any line of the corpus."""
+        return {
+            "title": self.title,
+            "weights": self.weights.to_mapping(),
+            "standard": dict(self.standard),
+            "refused": list(self.refused),
+            "milliseconds": dict(self.milliseconds),
+            "rows": [
+                {
+                    "name": row.name,
+                    **{key: found._asdict() for key, found in row.first.items()},
+                    "difference": row.difference._asdict(),
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def _silent(done: int, of: int) -> None:
+    return
+
+
+def tune(question: Question, tell: Tell, step: Step = _silent) -> Tuned:
+    """Measure, and write the weights into the card; the hashes of the training lines too, where they are missing.
+
+    Raises TuningError.
+    """
+    tuned = measure(question, step)
+    try:
+        folder = checkpoint_folder(question.model)
+        dataclasses.replace(read_card(folder), ranking=tuned.weights.to_mapping()).write(folder)
+        if CopiedLines.read(folder) is None:
+            _add_copied_lines(folder, question, tell)
+    except (CardError, OSError) as error:
+        raise TuningError(f"the weights cannot be written: {error}") from error
+    return tuned
+
+
+def measure(question: Question, step: Step = _silent) -> Tuned:
+    """Fit the weights and measure what each part is worth; raises TuningError."""
+    try:
+        folder = checkpoint_folder(question.model)
+        card = read_card(folder)
+        corpus = load_corpus(question.corpora[0], question.cache)
+        contexts = _contexts(card, corpus, question)
+        reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
+    except (CardError, CorpusError, EngineError) as error:
+        raise TuningError(str(error)) from error
+    choices = [sets_of(one) for one in reads]
+    found = fit([choice for one in choices for choice in one.taught()], range(len(PARTS)))
+    if not found.weights.any():
+        raise TuningError("no part of the ranking tells the true lines from others: the weights stay as they are")
+    episodes = {one.episode for one in contexts}
+    title = f"{corpus.name}: {len(contexts)} lines of {len(episodes)} validation {corpus.unit}s"
+    return _tuned(title, found, ablation(choices), milliseconds, reads)
+
+
+def _tuned(
+    title: str, found: Fit, rows: Sequence[Row], milliseconds: Mapping[str, float], reads: Sequence[Read]
+) -> Tuned:
+    standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
+    weights = dict(zip(PARTS, (round(float(one), 4) for one in found.weights), strict=True))
+    refused = tuple(PARTS[at] for at in found.refused)
+    return Tuned(title, Weights(**weights), standard, refused, tuple(rows), milliseconds, tuple(reads))
+
+
+def _contexts(card: Card, corpus: Corpus, question: Question) -> list[Context]:
+    scenes = choose_held_out(corpus, "validation", [card]).scenes
+    speakers = corpus.speakers()
+    personas: Sequence[Persona] = [one for one in card.characters if one.name in speakers]
+    if not personas:
+        raise CorpusError(f"none of the checkpoint's characters speaks in {corpus.name}")
+    contexts = choose_contexts(scenes, personas, question.contexts, question.seed)
+    if len({one.episode for one in contexts}) < 2:
+        raise CorpusError(f"{corpus.name} holds out too few {corpus.unit}s: it takes two to tune on one, and test")
+    return contexts
+
+
+async def _read(
+    folder: Path, contexts: Sequence[Context], question: Question, step: Step
+) -> tuple[list[Read], dict[str, float]]:
+    engine = LocalEngine(lambda: load_checkpoint(folder, cache=question.cache, device=question.device))
+    try:
+        loaded = await engine.checkpoint()
+        screenplay, copied = loaded.screenplay, CopiedLines.read(folder)
+        # What is drawn is asked about as true lines are, whatever its rank: nothing is asked to rank it.
+        options = ChooserOptions(candidates=question.candidates, attempts=1, weights=Weights(1, 0, 0, 0))
+        chooser = Chooser(engine, loaded.personas, options, copied=copied.copies if copied else None)
+        scorer = Scorer(engine, loaded.personas)
+        reader = Reader(scorer, lambda text: len(screenplay.said(text)), chooser if question.candidates else None)
+        reads = await reader.read(contexts, question.seed, step)
+        return reads, await reader.milliseconds(reads)
+    finally:
+        await engine.aclose()
+
+
+def _add_copied_lines(folder: Path, question: Question, tell: Tell) -> None:
+    try:
+        add_copied_lines(folder, [load_corpus(one, question.cache) for one in question.corpora])
+    except CorpusError as error:
+        tell(f"The hashes of the training lines are still missing: {error}.")
