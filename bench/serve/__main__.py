@@ -2,7 +2,7 @@
 
 `python -m bench.serve --out OUT [--only ROW ...] [--rounds 3] [--threads N] [--llama-server URL] [--vllm URL]`, on
 an idle machine. The model that ships answers conversations of ten turns with replies of 30 tokens, whatever it
-would rather say. The sides take turns in one process, memory has a process of its own. Prints a table, and
+would rather say. The sides take turns, each in a process of its own. Prints a table, and
 writes it as OUT/serve.md with OUT/serve.json and OUT/growth.png. How to start the servers: README.md here.
 """
 
@@ -14,6 +14,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +24,8 @@ from bench.runs import say
 from bench.serve import decode, growth, lag, memory, ranked, replies
 from bench.serve.peers import PeerError
 from bench.serve.picture import draw
-from bench.serve.sides import FULL, QUICK, Place, both_sides
+from bench.serve.place import FULL, QUICK, Place
+from bench.serve.sides import Asked, both_sides
 from bench.serve.table import Row, as_json, markdown
 from bench.serve.toy import toy_checkpoint
 from bot.engine.shipped import shipped_checkpoint
@@ -46,50 +48,43 @@ def main(words: Sequence[str] | None = None) -> None:
         say(f"This machine is not idle (load {load:.1f}): the figures will not be those of an idle one.")
     with tempfile.TemporaryDirectory() as temporary:
         place = _place(given, Path(temporary))
+        sizes = QUICK if given.quick else FULL
+        asked = Asked(place, sizes, given.rounds, given.threads, given.llama_server, given.vllm, say)
         try:
-            rows = asyncio.run(_measured(place, given)) if set(given.only) - {"memory"} else []
+            rows = asyncio.run(_measured(asked, given.only, given.out)) if set(given.only) - {"memory"} else []
         except PeerError as error:
             raise SystemExit(f"{error}: nothing was written") from error
         if "memory" in given.only:
             say("Memory, in a process of its own.")
-            rows += memory.rows(memory.in_a_process(_plan(place, given)), CACHE_BOUND)
+            found = memory.in_a_process(place, is_quick=given.quick, threads=given.threads)
+            rows += memory.rows(found, CACHE_BOUND)
         _report(rows, place, given, {"load_before": load, "seconds": time.perf_counter() - began})
 
 
-async def _measured(place: Place, given: argparse.Namespace) -> list[Row]:
+async def _measured(asked: Asked, only: Sequence[str], out: Path) -> list[Row]:
     rows: list[Row] = []
-    sizes = QUICK if given.quick else FULL
-    async with both_sides(place, sizes, given.rounds, (given.llama_server, given.vllm), say) as bench:
-        for name, measure in MEASURES.items():
-            if name in given.only:
-                say(f"Measuring: {name}.")
-                rows += await measure(bench)
-        if "growth" in given.only:
-            grown = await growth.measure(bench)
-            draw(grown, given.out / "growth.png")
-            rows += growth.rows(grown)
+    async with both_sides(asked) as bench:
+        for name in (name for name in MEASURES if name in only):
+            say(f"Measuring: {name}.")
+            rows += await MEASURES[name](bench)
+        points = await growth.conversations(bench) if "growth" in only else []
+    if points:
+        grown = growth.Growth(points, await growth.histories(asked), asked.sizes.at_once, asked.sizes.turns)
+        draw(grown, out / "growth.png")
+        rows += growth.rows(grown)
     return rows
 
 
 def _place(given: argparse.Namespace, temporary: Path) -> Place:
-    if given.quick:
-        return Place(toy_checkpoint(temporary), temporary, given.context, given.precision)
-    return Place(given.model or shipped_checkpoint(), load_settings().cache_dir, given.context, given.precision)
-
-
-def _plan(place: Place, given: argparse.Namespace) -> memory.Plan:
-    sizes = QUICK if given.quick else FULL
-    model = str(place.model) if place.model else None
-    return memory.Plan(
-        model, str(place.cache), place.context, place.precision, sizes.known, sizes.returns, given.quick, given.threads
-    )
+    place = Place(given.model or shipped_checkpoint(), load_settings().cache_dir, given.context, given.precision)
+    return replace(place, model=toy_checkpoint(temporary), cache=temporary) if given.quick else place
 
 
 def _report(rows: Sequence[Row], place: Place, given: argparse.Namespace, took: dict[str, float]) -> None:
     """Print the table and where it was measured; write both."""
     about = {
         "model": place.model.name if place.model else "untouched base",
-        "served_in": place.served(),
+        "served_in": place.served,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "rounds": given.rounds,

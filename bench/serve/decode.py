@@ -1,13 +1,8 @@
 """How fast one conversation is decoded, as a share of what reading the weights once a token would allow.
 
-Bandwidth is what this process reads itself, with the threads that decode: the fastest of a sum, a copy
-(its bytes read and written) and a matrix times a vector over a buffer much larger than any cache.
+Bandwidth is what torch reads with as many threads: the fastest of a sum, a copy (its bytes read and
+written) and a matrix times a vector over a buffer much larger than any cache.
 """
-
-import time
-from collections.abc import Callable
-
-import torch
 
 from bench.serve.parties import Party
 from bench.serve.sides import Bench
@@ -15,15 +10,15 @@ from bench.serve.table import Row, spread
 from bench.serve.workload import one_by_one
 
 GOAL = 0.35
-_COLUMNS, _TIMES, _SHORT, _MIB = 4096, 5, 2, 2**20
+_SHORT = 2
 
 
 async def measure(bench: Bench) -> list[Row]:
     """Measure bandwidth before and after decoding, and take the higher; return a row for each side."""
-    weights = 2 * parameters(bench.generate.model)
-    before = bandwidth(bench.sizes.megabytes)
+    weights = 2 * bench.generate.parameters
+    before = await bench.generate.bandwidth(bench.sizes.megabytes)
     rates = {party.name: await tokens_a_second(bench, party) for party in (bench.ours, *bench.peers)}
-    after = bandwidth(bench.sizes.megabytes)
+    after = await bench.generate.bandwidth(bench.sizes.megabytes)
     read = {way: max(before[way], after[way]) for way in before}
     most = max(read.values())
     bound = most / weights
@@ -49,7 +44,7 @@ async def tokens_a_second(bench: Bench, party: Party) -> list[float]:
     """
     rates = []
     longest = _SHORT + 2 * bench.sizes.reply
-    for _ in range(bench.rounds + 2):
+    for _ in range(bench.asked.rounds + 2):
         asked = bench.talks(1)[0].turns()
         await one_by_one(party, [asked], _SHORT)
         short = await one_by_one(party, [asked], _SHORT)
@@ -57,28 +52,3 @@ async def tokens_a_second(bench: Bench, party: Party) -> list[float]:
         more = long.said[0].tokens - short.said[0].tokens
         rates.append(more / max(long.seconds - short.seconds, 1e-6))
     return rates
-
-
-def parameters(model: torch.nn.Module) -> int:
-    """Return the number of weights; those that are used twice (tied embeddings) count once."""
-    return sum({one.data_ptr(): one.numel() for one in model.parameters()}.values())
-
-
-def bandwidth(megabytes: int) -> dict[str, float]:
-    """Return bytes a second over a buffer of so many MiB, by way of reading: the best of five each."""
-    rows = torch.ones(megabytes * _MIB // 4 // _COLUMNS, _COLUMNS)
-    vector, target, size = torch.ones(_COLUMNS), torch.empty_like(rows), rows.nbytes
-    return {
-        "sum": size / _best(rows.sum),
-        "copy": 2 * size / _best(lambda: target.copy_(rows)),
-        "matrix times vector": size / _best(lambda: rows @ vector),
-    }
-
-
-def _best(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(_TIMES):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)

@@ -4,8 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from bench.serve.parties import Generate, Ours
-from bench.serve.sides import Bench, our_engine
+from bench.serve.sides import Asked, Bench, both_sides
 from bench.serve.table import Row
 from bench.serve.workload import at_once, one_by_one, warmed
 
@@ -32,42 +31,43 @@ class Growth:
     turns: int
 
 
-async def measure(bench: Bench) -> Growth:
-    """Measure both series; the histories on a second engine with room for the longest of them."""
-    sizes = bench.sizes
-    plain = await _plain(bench, sizes.turns, bench.generate)
-    conversations = []
-    for count in sizes.counts:
-        bench.tell(f"Growth: {count} conversations at once.")
-        rates = [await _rate(bench, bench.ours, (count, sizes.turns), known) for known in (True, False)]
-        conversations.append(Point(count, *rates, plain))
-    roomy = replace(bench.place, context=_CONTEXT)
-    bench.generate.room = roomy.room(sizes.reply)
-    histories = []
-    async with our_engine(roomy, sizes) as ours:
-        for turns in sizes.histories:
-            bench.tell(f"Growth: histories of {turns} turns.")
-            rates = [await _rate(bench, ours, (sizes.at_once, turns), known) for known in (True, False)]
-            histories.append(Point(turns, *rates, await _plain(bench, turns, bench.generate)))
-    bench.generate.room = bench.place.room(sizes.reply)
-    return Growth(conversations, histories, sizes.at_once, sizes.turns)
+async def conversations(bench: Bench) -> list[Point]:
+    """Measure ever more conversations at once."""
+    turns = bench.sizes.turns
+    plain = await _plain(bench, turns)
+    points = []
+    for count in bench.sizes.counts:
+        bench.asked.tell(f"Growth: {count} conversations at once.")
+        warm, cold = [await _rate(bench, count, turns, is_known) for is_known in (True, False)]
+        points.append(Point(count, warm, cold, plain))
+    return points
 
 
-async def _rate(bench: Bench, ours: Ours, shape: tuple[int, int], known: bool) -> float:
-    """Return replies a minute for `shape`, conversations at once and turns; the few are asked again and again."""
-    count, turns = shape
+async def histories(asked: Asked) -> list[Point]:
+    """Measure ever longer histories, on sides of their own with room for the longest."""
+    points = []
+    async with both_sides(replace(asked, place=replace(asked.place, context=_CONTEXT))) as bench:
+        for turns in bench.sizes.histories:
+            asked.tell(f"Growth: histories of {turns} turns.")
+            warm, cold = [await _rate(bench, bench.sizes.at_once, turns, is_known) for is_known in (True, False)]
+            points.append(Point(turns, warm, cold, await _plain(bench, turns)))
+    return points
+
+
+async def _rate(bench: Bench, count: int, turns: int, is_known: bool) -> float:
+    """Return replies a minute for `count` conversations at once; few of them are asked several times over."""
     rates = []
     for _ in range(max(1, bench.sizes.plain // count)):
         new = bench.talks(count, turns)
-        asked = await warmed(ours, new, bench.sizes.reply_before) if known else [talk.turns() for talk in new]
-        timed = await at_once(ours, asked, bench.sizes.reply)
-        rates.append(timed.a_minute(bench.sizes.reply))
+        before = bench.sizes.reply_before
+        asked = await warmed(bench.ours, new, before) if is_known else [talk.turns() for talk in new]
+        rates.append((await at_once(bench.ours, asked, bench.sizes.reply)).a_minute(bench.sizes.reply))
     return statistics.median(rates)
 
 
-async def _plain(bench: Bench, turns: int, generate: Generate) -> float:
+async def _plain(bench: Bench, turns: int) -> float:
     asked = [talk.turns() for talk in bench.talks(min(_PLAIN, bench.sizes.plain), turns)]
-    return (await one_by_one(generate, asked, bench.sizes.reply)).a_minute(bench.sizes.reply)
+    return (await one_by_one(bench.generate, asked, bench.sizes.reply)).a_minute(bench.sizes.reply)
 
 
 def rows(growth: Growth) -> list[Row]:

@@ -41,7 +41,7 @@ async def measure(bench: Bench) -> list[Row]:
     async with Lateness() as quiet:
         await asyncio.sleep(_QUIET)
     busy: list[float] = []
-    for _ in range(bench.rounds):
+    for _ in range(bench.asked.rounds):
         async with Lateness() as watched:
             known = await warmed(bench.ours, bench.talks(sizes.at_once), sizes.reply_before)
             await at_once(bench.ours, known, sizes.reply)

@@ -1,6 +1,6 @@
 """Memory, in a process of its own: after loading, and with many known conversations; and how often one was known.
 
-`python -m bench.serve.memory PLAN`, where PLAN is a JSON object, prints what it found as JSON. The conversations
+`python -m bench.serve.memory PLACE PLAN`, both JSON objects, prints what it found as JSON. The conversations
 are short, and still more than the cache holds: the least recently used have to be computed again.
 """
 
@@ -12,16 +12,15 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import psutil
 import torch
 
 from bench.serve.conversations import EXCHANGES, talks
-from bench.serve.parties import Ours
-from bench.serve.sides import FULL, QUICK, Place, cache_stats, our_engine
+from bench.serve.parties import Ours, our_engine
+from bench.serve.place import FULL, QUICK, Place, Sizes
 from bench.serve.table import Row
 from bench.serve.workload import at_once
 from persona.dialogue import Turn
@@ -30,23 +29,10 @@ ALLOWED = 500 * 10**6
 _TURNS, _REPLY, _TOGETHER, _RECENT, _SEED = 2, 2, 16, 100, 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the process does: how many conversations it gets to know, and how many of them return."""
-
-    model: str | None
-    cache: str
-    context: int
-    precision: str
-    known: int
-    returns: int
-    is_quick: bool
-    threads: int | None
-
-
-def in_a_process(plan: Plan) -> dict[str, Any]:
-    """Carry out the plan and return what it found; ends the program where it failed."""
-    words = [sys.executable, "-m", "bench.serve.memory", json.dumps(asdict(plan))]
+def in_a_process(place: Place, *, is_quick: bool, threads: int | None) -> dict[str, Any]:
+    """Let a process measure and return what it found; ends the program where it failed."""
+    plan = json.dumps({"is_quick": is_quick, "threads": threads})
+    words = [sys.executable, "-m", "bench.serve.memory", place.write(), plan]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit("the process that measures memory failed")
@@ -67,24 +53,25 @@ class Scales:
         return held
 
 
-async def carry_out(plan: Plan) -> dict[str, Any]:
+async def carry_out(place: Place, sizes: Sizes) -> dict[str, Any]:
     """Load, weigh, meet the conversations, let some return, and weigh again."""
-    place = Place(Path(plan.model) if plan.model else None, Path(plan.cache), plan.context, plan.precision)
-    scales, sizes = Scales(), QUICK if plan.is_quick else FULL
+    scales = Scales()
     async with our_engine(place, sizes) as ours:
-        checkpoint = await ours.engine.checkpoint()
-        found: dict[str, Any] = {"weights": weights(checkpoint.model), "loaded": scales.weigh()}
-        known = await _meet(ours, plan.known, scales)
-        met = cache_stats(ours.engine)
-        await _return(ours, known, plan.returns, scales)
-        back = cache_stats(ours.engine)
-    hit_rate = (back["found"] - met["found"]) / (back["asked"] - met["asked"])
-    return found | {"most": scales.most, "hit_rate": hit_rate, "cache": back, "known": plan.known}
+        model = (await ours.engine.checkpoint()).model
+        found: dict[str, Any] = {"weights": weights(model), "loaded": scales.weigh()}
+        known = await _meet(ours, sizes.known, scales)
+        met = ours.engine.stats()
+        await _return(ours, known, sizes.returns, scales)
+        back = ours.engine.stats()
+    assert met is not None
+    assert back is not None
+    hit_rate = (back.found - met.found) / (back.asked - met.asked)
+    return found | {"most": scales.most, "hit_rate": hit_rate, "cache": asdict(back), "known": sizes.known}
 
 
 async def _meet(ours: Ours, count: int, scales: Scales) -> list[list[Turn]]:
     """Answer in `count` new conversations, 16 at once; return them with the replies."""
-    new = [list(one.turns()) for one in itertools.islice(talks(ours.persona.name, _TURNS), count)]
+    new = [list(one.turns()) for one in itertools.islice(talks(ours.voice.persona.name, _TURNS), count)]
     for at in range(0, count, _TOGETHER):
         await _answer(ours, new[at : at + _TOGETHER])
         scales.weigh()
@@ -109,7 +96,7 @@ async def _return(ours: Ours, known: list[list[Turn]], count: int, scales: Scale
 async def _answer(ours: Ours, asked: Sequence[list[Turn]]) -> None:
     timed = await at_once(ours, asked, _REPLY)
     for turns, said in zip(asked, timed.said, strict=True):
-        turns.append(Turn(ours.persona.name, said.text or "Hm."))
+        turns.append(Turn(ours.voice.persona.name, said.text or "Hm."))
 
 
 def rows(found: Mapping[str, Any], bound: int) -> list[Row]:
@@ -119,7 +106,7 @@ def rows(found: Mapping[str, Any], bound: int) -> list[Row]:
         Row(
             "memory after loading",
             _megabytes(after),
-            f"{_megabytes(weights_)} of weights",
+            f"{_megabytes(weights_)} of weights, as served",
             "",
             "weights + 500 MB",
             after <= weights_ + ALLOWED,
@@ -129,7 +116,7 @@ def rows(found: Mapping[str, Any], bound: int) -> list[Row]:
             f"most memory with {found['known']:,} known conversations ({found['hit_rate']:.0%} of the prompt tokens "
             "of those that return are known)",
             _megabytes(most),
-            f"{_megabytes(weights_)} of weights",
+            f"{_megabytes(weights_)} of weights, as served",
             "",
             f"weights + 500 MB + {_megabytes(bound)} of cache",
             most <= weights_ + ALLOWED + bound,
@@ -148,11 +135,11 @@ def _megabytes(size: float) -> str:
 
 
 def main() -> None:
-    """Carry out the plan given as the only argument, and print what was found."""
-    plan = Plan(**json.loads(sys.argv[1]))
-    if plan.threads:
-        torch.set_num_threads(plan.threads)
-    print(json.dumps(asyncio.run(carry_out(plan))))
+    """Carry out what the arguments say, and print what was found."""
+    plan = json.loads(sys.argv[2])
+    if plan["threads"]:
+        torch.set_num_threads(plan["threads"])
+    print(json.dumps(asyncio.run(carry_out(Place.read(sys.argv[1]), QUICK if plan["is_quick"] else FULL))))
 
 
 if __name__ == "__main__":

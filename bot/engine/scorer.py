@@ -11,9 +11,6 @@ from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.ranking import ELSEWHERE
 
-AT_ONCE = 16
-"""Requests of one scorer in hand: half of an engine's queue, so that ranking turns no message away."""
-
 _T = TypeVar("_T")
 
 
@@ -35,14 +32,12 @@ class Scorer:
     def __init__(self, engine: ReplyEngine, personas: Sequence[Persona]) -> None:
         self._engine = engine
         self._personas = tuple(personas)
-        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def here(self, at: Situation, replies: Sequence[str]) -> list[float]:
         """Return the log-probability of each reply in its conversation."""
         if not replies:
             return []
-        async with self._room:
-            return await self._engine.score(ScoreRequest(at.conversation, at.persona, tuple(replies), at.deadline))
+        return await self._engine.score(ScoreRequest(at.conversation, at.persona, tuple(replies), at.deadline))
 
     async def nowhere(self, at: Situation, replies: Sequence[str]) -> list[float]:
         """Return the log-probability of each reply after no conversation."""

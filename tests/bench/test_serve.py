@@ -11,20 +11,16 @@ import torch
 
 from bench.serve.__main__ import main
 from bench.serve.conversations import talks
-from bench.serve.decode import bandwidth, parameters
 from bench.serve.lag import Lateness, percentile
 from bench.serve.memory import ALLOWED, rows
-from bench.serve.parties import Generate, Said, first_line
-from bench.serve.sides import QUICK, Place, our_engine
+from bench.serve.parties import Said, first_line
+from bench.serve.place import QUICK, Place
+from bench.serve.plain import bandwidth, parameters
+from bench.serve.sides import Asked, both_sides
 from bench.serve.table import Row, markdown
 from bench.serve.toy import toy_checkpoint
-from bench.serve.unending import unending
 from bench.serve.workload import Timed, at_once, one_by_one, warmed
-from bot.engine.checkpoints import load_checkpoint
-from persona.characters import find_persona, friends
 from persona.dialogue import Turn
-
-JOEY = find_persona("joey", friends())
 
 
 def test_everything_is_measured_on_a_toy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,32 +54,30 @@ def test_conversations_differ_and_lead_from_one_message_to_the_next() -> None:
     assert list(itertools.islice(talks("Joey", 10), 3)) == some[:3]
 
 
-async def test_every_side_says_as_many_tokens_as_it_is_asked_for(tmp_path: Path) -> None:
-    place = Place(toy_checkpoint(tmp_path), tmp_path)
-    plain = place.load()
-    generate = Generate(plain, JOEY, QUICK.sampling, place.room(40))
-    known = list(itertools.islice(talks(JOEY.name, 2), 3))
-    async with our_engine(place, QUICK) as ours:
-        for party in (ours, generate):
+async def test_both_sides_say_the_same_and_as_much_as_they_are_asked_for(tmp_path: Path) -> None:
+    place = Place(toy_checkpoint(tmp_path), tmp_path, precision="fp32")
+    known = list(itertools.islice(talks("Joey Tribbiani", 2), 3))
+    async with both_sides(Asked(place, QUICK, 1, 1, None, None, print)) as bench:
+        for party in (bench.ours, bench.generate):
             asked = await warmed(party, known, 5)
             timed = await at_once(party, asked, 40)
             assert [said.tokens for said in timed.said] == [40] * 3
             assert len(timed.each) == 3
             assert 0 < max(timed.each) <= timed.seconds
-        stats = ours.engine.stats()
+        stats = bench.ours.engine.stats()
         assert stats is not None
         assert stats.found > 0, "what was warmed is known"
+        assert bench.generate.parameters == parameters(place.load().model)
+        [first], [second] = bench.talks(1), bench.talks(1)
+        assert first != second
+        assert await bench.ours.reply(first.turns(), 6) == await bench.generate.reply(first.turns(), 6)
 
 
-def test_replies_without_end_change_neither_prompts_nor_what_is_scored(tmp_path: Path) -> None:
-    checkpoint = load_checkpoint(toy_checkpoint(tmp_path), cache=tmp_path)
-    endless, told = unending(checkpoint).screenplay, checkpoint.screenplay
-    turns = next(talks(JOEY.name, 2)).turns()
-    assert endless.prompt(turns, JOEY.name, 400) == told.prompt(turns, JOEY.name, 400)
-    assert endless.said("Hello there") == told.said("Hello there")
-    ends = {endless.end_id, *endless.tokenizer.controls.values()}
-    assert len(ends) == 1
-    assert told.end_id not in ends
+def test_a_place_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for place in (Place(tmp_path, tmp_path / "cache", 256, "bf16", 7), Place(None, tmp_path)):
+        assert Place.read(place.write()) == place
+    assert Place(None, tmp_path).room(30) == 384
+    assert Place(None, tmp_path).room(200) == 312
 
 
 def test_a_reply_is_its_first_line() -> None:

@@ -10,12 +10,12 @@ from typing import ClassVar
 import pytest
 
 from bench.serve.conversations import talks
-from bench.serve.parties import Said
+from bench.serve.parties import Said, Voice
 from bench.serve.peers import LLAMA, PeerError, Server, servers
 from bench.serve.toy import toy_checkpoint
 from bot.engine.checkpoints import load_checkpoint
 from bot.engine.protocol import Sampling
-from persona.screenplay import Screenplay
+from persona.characters import find_persona, friends
 
 TURNS = next(talks("Joey Tribbiani", 2)).turns()
 
@@ -64,41 +64,42 @@ def url(handler: type[Handler]) -> Iterator[str]:
 
 
 @pytest.fixture
-def screenplay(tmp_path: Path) -> Screenplay:
-    return load_checkpoint(toy_checkpoint(tmp_path), cache=tmp_path).screenplay
+def voice(tmp_path: Path) -> Voice:
+    screenplay = load_checkpoint(toy_checkpoint(tmp_path), cache=tmp_path).screenplay
+    return Voice(find_persona("joey", friends()), screenplay, Sampling(0.7, 0.8))
 
 
-async def test_ids_go_out_and_the_first_line_comes_back(url, handler, screenplay) -> None:
-    [peer] = servers(url, None, (screenplay, "Joey Tribbiani"), Sampling(0.7, 0.8))
+async def test_ids_go_out_and_the_first_line_comes_back(url, handler, voice) -> None:
+    [peer] = servers(url, None, voice)
     assert peer.name == LLAMA
     assert await peer.reply(TURNS, 30) == Said("Hi.", 28)
     [asked] = handler.asked
-    assert asked["prompt"] == screenplay.prompt(TURNS, "Joey Tribbiani", 1000)
+    assert asked["prompt"] == voice.screenplay.prompt(TURNS, "Joey Tribbiani", 1000)
     assert (asked["model"], asked["max_tokens"], asked["temperature"], asked["top_p"]) == ("merged", 30, 0.7, 0.8)
     assert asked["ignore_eos"] is True
-    assert asked["logit_bias"][str(screenplay.end_id)] == -100
+    assert asked["logit_bias"][str(voice.screenplay.end_id)] == -100
 
 
-async def test_a_server_that_refuses_ids_gets_the_same_prompt_as_text(url, handler, screenplay) -> None:
+async def test_a_server_that_refuses_ids_gets_the_same_prompt_as_text(url, handler, voice) -> None:
     handler.refuses = list
-    [peer] = servers(None, url, (screenplay, "Joey Tribbiani"), Sampling())
+    [peer] = servers(None, url, voice)
     for _ in range(2):
         await peer.reply(TURNS, 30)
     first, second, third = (asked["prompt"] for asked in handler.asked)
     assert isinstance(first, list)
     assert second == third
     assert second.endswith("<|im_start|>Joey Tribbiani\n")
-    assert screenplay.tokenizer.wrapped.encode(second, add_special_tokens=False) == first
+    assert voice.screenplay.tokenizer.wrapped.encode(second, add_special_tokens=False) == first
 
 
-async def test_what_goes_wrong_is_a_sentence(url, handler, screenplay) -> None:
-    peer = Server("it", url, (screenplay, "Joey"), Sampling(), {})
+async def test_what_goes_wrong_is_a_sentence(url, handler, voice) -> None:
+    peer = Server("it", url, voice, {})
     handler.answer = {"error": "no"}
     with pytest.raises(PeerError, match="not OpenAI's"):
         await peer.reply(TURNS, 30)
     handler.refuses = object
     with pytest.raises(PeerError, match="answered 422"):
         await peer.reply(TURNS, 30)
-    away = Server("it", "http://127.0.0.1:9", (screenplay, "Joey"), Sampling(), {})
+    away = Server("it", "http://127.0.0.1:9", voice, {})
     with pytest.raises(PeerError, match="cannot be reached"):
         await away.reply(TURNS, 30)

@@ -29,9 +29,10 @@ def test_few_rows_are_computed_in_int8_and_nearly_the_same(layer: nn.Module, row
     assert ((found - exact).norm() / exact.norm()) < 0.02
 
 
-def test_many_rows_are_the_layers_own() -> None:
+@pytest.mark.parametrize("rows", [0, MOST_ROWS + 1])
+def test_many_rows_and_none_are_the_layers_own(rows: int) -> None:
     layer = nn.Linear(96, 64).bfloat16()
-    given = torch.randn(MOST_ROWS + 1, 96).bfloat16()
+    given = torch.randn(1, rows, 96).bfloat16()
     assert torch.equal(Int8Linear(layer)(given), layer(given))
 
 
