@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from training.tuning.tune import Tuned
 
 _REFUSED = 2
-_SETS = {"same": "of 20 by the speaker", "others": "of 10 by anybody", "drawn": "among its own"}
+_SETS = {
+    "same": "of 20, one speaker's",
+    "others": "of 10, anybody's",
+    "garbled": "of 10, garbled",
+    "drawn": "among its own",
+}
 
 
 def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options

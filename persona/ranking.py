@@ -41,14 +41,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply is worth, part by part; 0 stands for what was not asked.
+    """What a reply is worth, part by part, in nats a token; 0 stands for what was not asked.
 
-    `likelihood`: nats a token, which keeps out what is not language. `information`: nats, how much
-    likelier the whole reply is after this conversation than after none, the mutual information of
-    Li et al. 2016 ("A Diversity-Promoting Objective Function for Neural Conversation Models", MMI). A
-    total, not a mean: a reply's every word may speak for it. `persona_gain`: nats, how much likelier
-    than under another name, any of them being as probable. `commonness`: nats a token, how likely in
-    any other conversation; per token, because a total would pay for length.
+    `likelihood` keeps out what is not language. `information`: how much likelier the reply is after
+    this conversation than after none, the mutual information of Li et al. 2016 ("A Diversity-Promoting
+    Objective Function for Neural Conversation Models"). `persona_gain`: how much likelier than under
+    another name, any of them being as probable. `commonness`: how likely in any other conversation.
+    All a token: totals tell true lines apart as well, but pay a model's own replies for rambling on.
     """
 
     likelihood: float
@@ -62,8 +61,8 @@ class Parts:
         length = max(1, known.tokens)
         return cls(
             known.here / length,
-            0.0 if known.nowhere is None else known.here - known.nowhere,
-            known.here - _mean_likelihood(known.others) if known.others else 0.0,
+            0.0 if known.nowhere is None else (known.here - known.nowhere) / length,
+            (known.here - _mean_likelihood(known.others)) / length if known.others else 0.0,
             _mean_likelihood(known.elsewhere) / length if known.elsewhere else 0.0,
         )
 

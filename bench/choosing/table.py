@@ -6,7 +6,12 @@ from bench.choosing.picks import ALL, Picks
 from training.tuning.ablation import Share
 from training.tuning.tune import Tuned
 
-_SETS = {"same": "of 20 by the speaker", "others": "of 10 by anybody", "drawn": "true line among its own"}
+_SETS = {
+    "same": "of 20, one speaker's",
+    "others": "of 10, anybody's",
+    "garbled": "of 10, garbled",
+    "drawn": "among its own",
+}
 
 
 def markdown(tuned: Tuned, sent: Sequence[Picks], steps: Mapping[str, float]) -> str:

@@ -33,7 +33,6 @@ from bot.settings import load_settings
 
 MEASURES = {"replies": replies.measure, "ranked": ranked.measure, "decode": decode.measure, "lag": lag.measure}
 ROWS = (*MEASURES, "memory", "growth")
-CACHE_BOUND = 512 * 10**6
 _IDLE = 0.5
 
 
@@ -57,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if "memory" in given.only:
             say("Memory, in a process of its own.")
             found = memory.in_a_process(place, is_quick=given.quick, threads=given.threads)
-            rows += memory.rows(found, CACHE_BOUND)
+            rows += memory.rows(found, place.cache_mb)
         _report(rows, place, given, {"load_before": load, "seconds": time.perf_counter() - began})
 
 

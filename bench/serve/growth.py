@@ -37,7 +37,7 @@ async def conversations(bench: Bench) -> list[Point]:
     plain = await _plain(bench, turns)
     points = []
     for count in bench.sizes.counts:
-        bench.asked.tell(f"Growth: {count} conversations at once.")
+        bench.asked.tell(f"Growth: {count} at once.")
         warm, cold = [await _rate(bench, count, turns, is_known) for is_known in (True, False)]
         points.append(Point(count, warm, cold, plain))
     return points
@@ -72,7 +72,7 @@ async def _plain(bench: Bench, turns: int) -> float:
 
 def rows(growth: Growth) -> list[Row]:
     """Return a row for each point."""
-    named = [(f"{point.at} conversations at once", point) for point in growth.conversations]
+    named = [(f"{point.at} at once", point) for point in growth.conversations]
     named += [(f"{growth.at_once} at once, histories of {point.at} turns", point) for point in growth.histories]
     return [
         Row(

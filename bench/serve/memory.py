@@ -99,28 +99,22 @@ async def _answer(ours: Ours, asked: Sequence[list[Turn]]) -> None:
         turns.append(Turn(ours.voice.persona.name, said.text or "Hm."))
 
 
-def rows(found: Mapping[str, Any], bound: int) -> list[Row]:
-    """Return what the process found as rows; `bound` is the cache's, in bytes."""
-    weights_, after, most = found["weights"], found["loaded"], found["most"]
+def rows(found: Mapping[str, Any], cache_mb: int) -> list[Row]:
+    """Return what the process found as rows; `cache_mb`, in MiB, is the bound of the cache."""
+    bound = cache_mb * 2**20
+    goal = f"weights + 500 MB + {_megabytes(bound)} of cache"
+    known = f"{found['known']:,} known conversations ({found['hit_rate']:.0%} of the tokens of those that return found)"
     return [
         Row(
-            "memory after loading",
-            _megabytes(after),
-            f"{_megabytes(weights_)} of weights, as served",
+            what,
+            _megabytes(held),
+            f"{_megabytes(found['weights'])} of weights, as served",
             "",
-            "weights + 500 MB",
-            after <= weights_ + ALLOWED,
+            goal,
+            held <= found["weights"] + ALLOWED + bound,
             found,
-        ),
-        Row(
-            f"most memory with {found['known']:,} known conversations ({found['hit_rate']:.0%} of the prompt tokens "
-            "of those that return are known)",
-            _megabytes(most),
-            f"{_megabytes(weights_)} of weights, as served",
-            "",
-            f"weights + 500 MB + {_megabytes(bound)} of cache",
-            most <= weights_ + ALLOWED + bound,
-        ),
+        )
+        for what, held in (("memory after loading", found["loaded"]), (f"most memory, {known}", found["most"]))
     ]
 
 

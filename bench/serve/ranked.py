@@ -7,13 +7,16 @@ as many tokens which the guard lets pass: ranking is asked to compare as many re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from bench.serve.sides import Bench
 from bench.serve.table import Row, spread
 from bench.serve.workload import Turns, warmed
 from bot.engine.chooser import Chooser, ChooserOptions, Consideration
 from bot.engine.protocol import Abilities, Candidate, GenerateRequest, ReplyEngine, ScoreRequest
+from persona.characters import Persona
 from persona.dialogue import Scene
+from persona.ranking import Weights
 
 GOAL, SECONDS = 4.0, 3.0
 LINES = (
@@ -31,11 +34,13 @@ LINES = (
 async def measure(bench: Bench) -> list[Row]:
     """Let both ways take turns in conversations of the same kind; return the row."""
     sizes = bench.sizes
-    options = ChooserOptions(sampling=sizes.sampling, longest=sizes.reply, candidates=sizes.candidates)
-    personas = (await bench.ours.engine.checkpoint()).personas
-    chooser = Chooser(_Prepared(bench.ours.engine), personas, options)
+    loaded = await bench.ours.engine.checkpoint()
+    weights = Weights.from_mapping(loaded.card.ranking) if loaded.card else Weights()
+    options = ChooserOptions(sizes.sampling, sizes.reply, sizes.candidates, weights=weights)
+    chooser = Chooser(_Prepared(bench.ours.engine), loaded.personas, options)
     one, many, parts = [], [], []
-    await _ranked(chooser, bench, bench.talks(1)[0].turns())  # what is said once, and first calls
+    rank = partial(_ranked, chooser, persona=bench.ours.voice.persona, weights=weights)
+    await rank(bench.talks(1)[0].turns())  # what is said once, and first calls
     for number in range(bench.asked.rounds):
         bench.asked.tell(f"Ranking, round {number + 1} of {bench.asked.rounds}.")
         asked = await warmed(bench.ours, bench.talks(2 * sizes.ranked), sizes.reply_before)
@@ -44,7 +49,7 @@ async def measure(bench: Bench) -> list[Row]:
             await bench.ours.reply(single, sizes.reply)
             one.append(time.perf_counter() - began)
             began = time.perf_counter()
-            parts.append(await _ranked(chooser, bench, several))
+            parts.append(await rank(several))
             many.append(time.perf_counter() - began)
     return [_row(sizes.candidates, one, many, parts)]
 
@@ -69,11 +74,16 @@ class _Prepared:
         await self._engine.aclose()
 
 
-async def _ranked(chooser: Chooser, bench: Bench, turns: Turns) -> Consideration:
-    found = await chooser.consider(Scene(tuple(turns)), bench.ours.voice.persona)
+async def _ranked(chooser: Chooser, turns: Turns, persona: Persona, weights: Weights) -> Consideration:
+    """Choose, and end the program where not everything was drawn, let pass and asked."""
+    found = await chooser.consider(Scene(tuple(turns)), persona)
     refused = [one.refusal for one in found.candidates if one.refusal]
-    if refused or found.chosen is None:
-        raise SystemExit(f"the guard refused a prepared line ({refused[0] if refused else 'none was chosen'})")
+    if refused:
+        raise SystemExit(f"the guard refused a prepared line ({refused[0]})")
+    best = next(one.parts for one in found.candidates if found.chosen and one.candidate.text == found.chosen.text)
+    # A part that is 0 was not asked for.
+    if unknown := [name for name, weight in weights.to_mapping().items() if weight and not getattr(best, name, 0)]:
+        raise SystemExit(f"the replies were ranked without {unknown[0]}: the engine could not score them")
     return found
 
 

@@ -119,11 +119,11 @@ def _peer_rows(bench: Bench, rates: Rates, peers: Sequence[Party]) -> list[Row]:
     for kind in (WARM, COLD) if peers else ():
         for peer in peers:
             ratio = rates.ratio((ours, kind), (peer.name, kind))
-            told = f"{rates.median(peer.name, kind):.0f} ({peer.name}{_length(bench, rates, peer)})"
+            told = f"{rates.median(peer.name, kind):.0f}{_length(bench, rates, peer)}"
             figures = {"ours": spread(rates.of[ours, kind]), peer.name: spread(rates.of[peer.name, kind])}
             rows.append(
                 Row(
-                    f"replies a minute, {size} {kind} conversations at once",
+                    f"replies a minute, {size} {kind}, beside {peer.name}",
                     f"{rates.median(ours, kind):.0f}",
                     told,
                     f"{ratio:.2f}",
@@ -138,4 +138,4 @@ def _peer_rows(bench: Bench, rates: Rates, peers: Sequence[Party]) -> list[Row]:
 def _length(bench: Bench, rates: Rates, party: Party) -> str:
     """Say how long the replies were where they were not as long as they should be."""
     mean = statistics.mean(rates.tokens[party.name])
-    return "" if mean == bench.sizes.reply else f"; its replies had {mean:.0f} tokens and count by length"
+    return "" if mean == bench.sizes.reply else f" (its replies had {mean:.0f} tokens and count by length)"

@@ -152,8 +152,7 @@ class Batch:
     def _fork(self, trunk: Row, said: dict[int, list[int]]) -> None:
         """Let a row for each reply, by number, go on from the trunk with what is `said`; the first takes its place."""
         task = trunk.task
-        self._prefixes.keep(trunk.ids[: trunk.computed], self._slots.view(trunk.slot), task.adapter, anew=task.anew)
-        self._prefixes.shrink(self._slots.touched)
+        self._keep(trunk, anew=task.anew)
         reserved = self._reserved.pop(id(task), [])
         first = len(task.prompt) - (1 if isinstance(task, Scoring) else 0)
         for at, (number, ids) in enumerate(said.items()):
@@ -172,7 +171,11 @@ class Batch:
 
     def _leave(self, row: Row) -> None:
         if isinstance(row.task, Generation) and row.number is not None:
-            self._prefixes.keep(row.ids[: row.computed], self._slots.view(row.slot), row.task.adapter)
-            self._prefixes.shrink(self._slots.touched)
+            self._keep(row)
         self._rows.remove(row)
         self._slots.give_back(row.slot)
+
+    def _keep(self, row: Row, *, anew: bool = False) -> None:
+        """Let the cache keep what a row has computed, within what the slots leave of its limit."""
+        ids, kept = row.ids[: row.computed], self._slots.view(row.slot)
+        self._prefixes.keep(ids, kept, row.task.adapter, anew=anew, taken=self._slots.touched)

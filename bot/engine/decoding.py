@@ -13,6 +13,7 @@ from bot import logs
 from bot.engine import attention
 from bot.engine.batching import Batch
 from bot.engine.checkpoints import CheckpointError, LoadedCheckpoint
+from bot.engine.head import make_exact
 from bot.engine.prefixes import PrefixCache, PrefixStats
 from bot.engine.protocol import Candidate, EngineError, GenerateRequest, ScoreRequest
 from bot.engine.slots import Slots
@@ -38,13 +39,14 @@ class Decoder:
         model, config = checkpoint.model, checkpoint.model.config
         _check(model)
         model.set_attn_implementation(attention.NAME)
+        make_exact(model)
         known = (getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window"))
         self._context = min([context, *(one for one in known if one)])
         self._screenplay = checkpoint.screenplay
         # Whatever control token the model says, nothing behind it could be part of a reply.
         self._ends = frozenset({self._screenplay.end_id, *self._screenplay.tokenizer.controls.values()})
         self._slots = Slots(config, self._context, next(model.parameters()), cache_bytes)
-        self._prefixes = PrefixCache(cache_bytes)
+        self._prefixes = PrefixCache(cache_bytes, self._slots.view(0))
         adapters = checkpoint.adapters
         self._batch = Batch(model, self._slots, self._prefixes, adapters.use if adapters else lambda name: None)
         self._adapter_of = checkpoint.adapter_of

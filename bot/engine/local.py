@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot import logs
+from bot.engine.memory import give_back_freed_memory
 from bot.engine.protocol import (
     SCORES_A_REPLY,
     Abilities,
@@ -170,6 +171,7 @@ class LocalEngine:
             from bot.engine.decoding import Decoder  # noqa: PLC0415 - loads torch
 
             self._decoder = Decoder(checkpoint, self._context, self._cache_bytes)
+            give_back_freed_memory()  # loading leaves as much behind as the weights are
         except Exception as error:  # whatever a third party's loader raises has to reach those who wait
             sentence = _load_failure(error)
             fail(self._loaded, sentence)

@@ -13,6 +13,8 @@ from hashlib import blake2b
 
 import torch
 
+from bot.engine.pages import Pages
+
 BLOCK = 16
 
 
@@ -32,50 +34,69 @@ class PrefixStats:
 
 
 class PrefixCache:
-    """Blocks of keys and values, each (layers, 2, 16, heads, width), within `limit` bytes."""
+    """Blocks of keys and values within `limit` bytes; `like` is what they are blocks of.
 
-    def __init__(self, limit: int) -> None:
+    `like` is (layers, 2, positions, heads, width), a block (layers, 2, 16, heads, width).
+    """
+
+    def __init__(self, limit: int, like: torch.Tensor) -> None:
+        layers, both, _, heads, width = like.shape
+        shape = (layers, both, BLOCK, heads, width)
+        self._a_block = layers * both * BLOCK * heads * width * like.element_size()
         self._limit = limit
-        self._blocks: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self._pages = Pages((limit // self._a_block, *shape), like)
+        self._free = list(range(limit // self._a_block))
+        self._places: OrderedDict[bytes, int] = OrderedDict()
         self.stats = PrefixStats()
 
     def find(self, ids: Sequence[int], adapter: str = "") -> list[torch.Tensor]:
-        """Return the blocks that begin `ids`, as many as are known; the last token is never among them."""
+        """Return the blocks that begin `ids`, as many as are known; the last token is never among them.
+
+        They are views, to be copied before anything else is kept.
+        """
         found = []
         for key in _keys(ids[:-1], adapter):
-            if key not in self._blocks:
+            if key not in self._places:
                 break
             found.append(key)
         for key in reversed(found):  # a prefix outlives what follows it
-            self._blocks.move_to_end(key)
+            self._places.move_to_end(key)
         self.stats.asked += len(ids)
         self.stats.found += BLOCK * len(found)
-        return [self._blocks[key] for key in found]
+        return [self._pages.tensor[self._places[key]] for key in found]
 
-    def keep(self, ids: Sequence[int], kept: torch.Tensor, adapter: str = "", *, anew: bool = False) -> None:
+    def keep(
+        self, ids: Sequence[int], kept: torch.Tensor, adapter: str = "", *, anew: bool = False, taken: int = 0
+    ) -> None:
         """Keep `kept` (layers, 2, positions, heads, width), of at least the whole blocks of `ids`.
 
-        Known blocks stay as they are, unless they were computed `anew`.
+        Known blocks stay as they are, unless they were computed `anew`. `taken` bytes of the limit
+        are in use elsewhere.
         """
-        keys = list(_keys(ids, adapter))
+        most = max(0, self._limit - taken) // self._a_block
+        keys = list(_keys(ids, adapter))[:most]
         for number, key in reversed(list(enumerate(keys))):
-            if anew or key not in self._blocks:
-                block = kept[:, :, number * BLOCK : (number + 1) * BLOCK].clone()
-                self.stats.size += block.nbytes - (self._blocks[key].nbytes if key in self._blocks else 0)
-                self._blocks[key] = block
-            self._blocks.move_to_end(key)
-        self.shrink()
-
-    def shrink(self, taken: int = 0) -> None:
-        """Drop blocks until what is left and `taken` other bytes are within the limit."""
-        while self._blocks and self.stats.size + taken > self._limit:
-            _, block = self._blocks.popitem(last=False)
-            self.stats.size -= block.nbytes
-            self.stats.dropped += 1
+            known = key in self._places
+            if not known:
+                self._drop(down_to=most - 1)
+                self._places[key] = self._free.pop()
+            if anew or not known:
+                self._pages.tensor[self._places[key]] = kept[:, :, number * BLOCK : (number + 1) * BLOCK]
+            self._places.move_to_end(key)
+        self._drop(down_to=most)
+        self.stats.size = len(self._places) * self._a_block
 
     def clear(self) -> None:
         """Drop everything."""
-        self.shrink(self._limit + 1)
+        self._drop(down_to=0)
+        self.stats.size = 0
+
+    def _drop(self, down_to: int) -> None:
+        while len(self._places) > down_to:
+            _, place = self._places.popitem(last=False)
+            self._pages.give_back(place)
+            self._free.append(place)
+            self.stats.dropped += 1
 
 
 def _keys(ids: Sequence[int], adapter: str) -> Iterator[bytes]:

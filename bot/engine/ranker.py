@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import logs
-from bot.engine.protocol import Abilities, Candidate, EngineError
+from bot.engine.protocol import Abilities, Busy, Candidate, EngineError
 from bot.engine.scorer import Scorer, Situation, together
 from bot.engine.timing import Seconds, timed, until
 from persona.ranking import Evidence, Parts, Weights
@@ -124,5 +124,6 @@ async def _nothing(texts: Sequence[str]) -> list[tuple[float, ...]]:
 
 
 def _short_of(error: Exception, rated: list[Rated]) -> list[Rated]:
-    _log.info("ranked by less than all there is to know", error=type(error).__name__)
+    expected = isinstance(error, Busy | TimeoutError)
+    (_log.info if expected else _log.warning)("ranked by less than all there is to know", error=type(error).__name__)
     return rated

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from bot.engine.pages import Pages
+
 _MOST = {"cpu": 32, "cuda": 64}
 
 
@@ -23,8 +25,7 @@ class Slots:
         fitting = limit * 3 // 4 // (a_position * context)
         self.count = int(min(max(1, fitting), _MOST.get(like.device.type, _MOST["cpu"])))
         shape = (config.num_hidden_layers, 2, self.count, context, shared, width)
-        # Zeros, because what is masked is still multiplied, and a NaN times zero is one.
-        self.kept = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.kept = Pages(shape, like).tensor
         self._a_position = a_position
         self._free = list(range(self.count))
         self._filled = [0] * self.count

@@ -59,8 +59,7 @@ class Worker:
 
     def _let_in(self) -> bool:
         """Begin every job that waits, waiting for one where there is nothing to do; say whether to go on."""
-        if not self._going:
-            self._tidier.tidy()
+        self._tidier.tidy()
         try:
             while (job := self._jobs.get(block=not self._going)) is not None:
                 if job.future.set_running_or_notify_cancel():

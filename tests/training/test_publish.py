@@ -54,11 +54,11 @@ def greedy(model: Any, ids: list[int]) -> list[int]:
 
 
 def test_the_merged_model_says_what_the_adapter_says(adapter: Path, tmp_path: Path) -> None:
-    served = load_checkpoint(adapter, cache=tmp_path / "cache", device="cpu")
+    served = load_checkpoint(adapter, cache=tmp_path / "cache", device="cpu", precision="bf16")
     dtype = next(name for name, one in DTYPES.items() if one is served.model.dtype)
     out = publish(Publication(adapter, tmp_path / "made", dtype=dtype), tmp_path / "cache")
     plain = AutoModelForCausalLM.from_pretrained(out)
-    again = load_checkpoint(out, cache=tmp_path / "cache", device="cpu")
+    again = load_checkpoint(out, cache=tmp_path / "cache", device="cpu", precision="bf16")
     assert plain.dtype is served.model.dtype
     ids = served.screenplay.prompt(TURNS, "Joey Tribbiani", 100)
     assert greedy(plain, ids) == greedy(again.model, ids) == greedy(served.model, ids)

@@ -1,5 +1,6 @@
 """What each part is worth: how often the true line comes first, in episodes that no weight was fitted to."""
 
+import itertools
 import random
 import statistics
 from collections import defaultdict
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 
 from persona.ranking import PARTS, Evidence, Parts
-from training.tuning.contexts import SAME
 from training.tuning.logit import first_wins, fit
 from training.tuning.reading import Read
 
@@ -31,26 +31,28 @@ class Share(NamedTuple):
 class Sets:
     """The choices of a context, row 0 what was truly said; None where there are no other replies.
 
-    `same` are 20 lines of one speaker, `others` 10 of different speakers, `drawn` the model's own candidates.
+    `same` are 20 lines of one speaker, `others` 10 of different speakers, `garbled` 10 of the same words,
+    `drawn` the model's own candidates.
     """
 
     episode: str
     same: Tensor
-    others: Tensor | None
-    drawn: Tensor | None
+    others: Tensor | None = None
+    garbled: Tensor | None = None
+    drawn: Tensor | None = None
 
     def named(self) -> dict[str, Tensor]:
         """Return those that there are, by name."""
-        found = {"same": self.same, "others": self.others, "drawn": self.drawn}
+        found = {"same": self.same, "others": self.others, "garbled": self.garbled, "drawn": self.drawn}
         return {name: choice for name, choice in found.items() if choice is not None}
 
     def taught(self) -> list[Tensor]:
-        """Return what weights are fitted to: true lines all.
+        """Return what weights are fitted to.
 
         The model's own candidates are no part of it: to tell a person from a model, the unlikelier
         line is the better guess, and the ranking would learn to like what is odd.
         """
-        return [choice for choice in (self.same, self.others) if choice is not None]
+        return [choice for name, choice in self.named().items() if name != "drawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ class Row:
 
 def sets_of(read: Read) -> Sets:
     """Return the choices of a context that was read."""
-    said, same, others = read.replies[0], read.replies[1 : 1 + SAME], read.replies[1 + SAME :]
-    drawn = [known for _, known in read.drawn]
-    rest = (matrix([said, *some]) if some else None for some in (others, drawn))
-    return Sets(read.context.episode, matrix([said, *same]), *rest)
+    said, rest, context = read.replies[0], iter(read.replies[1:]), read.context
+    sets = {"same": context.same, "others": context.others, "garbled": context.garbled}
+    found = {name: list(itertools.islice(rest, len(texts))) for name, texts in sets.items()}
+    found["drawn"] = [known for _, known in read.drawn]
+    return Sets(context.episode, **{name: matrix([said, *some]) for name, some in found.items() if some})
 
 
 def matrix(replies: Iterable[Evidence]) -> Tensor:

@@ -10,7 +10,7 @@ from persona.lines import teaches
 from persona.words import words_of
 from training.corpus import CorpusError
 
-TURNS, SAME, OTHERS = 10, 19, 9
+TURNS, SAME, OTHERS, GARBLED = 10, 19, 9, 9
 _LONGEST = 240  # characters: a reply of 60 tokens has fewer
 
 
@@ -19,7 +19,9 @@ class Context:
     """Up to ten turns of a scene, and what `persona` truly `said` next.
 
     `same` are lines of the same speaker, `others` those of the other characters: each from another
-    scene, of at most twice the length and at least half of it.
+    scene, of at most twice the length and at least half of it. `garbled` is what was said with a word
+    too few, one twice, or two in the wrong order, as Sinha et al. 2020 ("Learning an Unreferenced
+    Metric for Online Dialogue Evaluation") make what is no language.
     """
 
     episode: str
@@ -28,11 +30,12 @@ class Context:
     said: str
     same: tuple[str, ...]
     others: tuple[str, ...] = ()
+    garbled: tuple[str, ...] = ()
 
     @property
     def replies(self) -> tuple[str, ...]:
-        """Return what was said, then the same speaker's lines, then the others'."""
-        return (self.said, *self.same, *self.others)
+        """Return what was said, then all that it is to be told from."""
+        return (self.said, *self.same, *self.others, *self.garbled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def _context(place: _Place, places: Sequence[_Place], draw: random.Random) -> Co
         place.said,
         tuple(draw.sample(same, SAME)),
         tuple(draw.sample(others, OTHERS)) if len(others) >= OTHERS else (),
+        _garbled(place.said, draw),
     )
 
 
@@ -96,3 +100,14 @@ def _lines(place: _Place, places: Sequence[_Place]) -> list[str]:
         if one.scene is not place.scene and size <= 2 * len(one.said) and len(one.said) <= 2 * size
     }
     return [text for words, text in found.items() if words != own]
+
+
+def _garbled(text: str, draw: random.Random) -> tuple[str, ...]:
+    """Return `text` garbled in different ways; nothing where it has too few words for so many."""
+    words = text.split()
+    places = range(len(words))
+    made = [[*words[:at], *words[at + 1 :]] for at in places]
+    made += [[*words[:at], words[at], *words[at:]] for at in places]
+    made += [[*words[:at], words[at + 1], words[at], *words[at + 2 :]] for at in places[:-1]]
+    different = sorted({" ".join(one) for one in made} - {" ".join(words)})
+    return tuple(draw.sample(different, GARBLED)) if len(words) > 3 and len(different) >= GARBLED else ()

@@ -13,7 +13,7 @@ def kept(length: int) -> torch.Tensor:
 
 
 def test_whole_blocks_are_found_as_they_were_kept():
-    cache = PrefixCache(100 * A_BLOCK)
+    cache = PrefixCache(100 * A_BLOCK, kept(1))
     ids = list(range(3 * BLOCK + 5))
     cache.keep(ids, kept(len(ids)))
     found = cache.find([*ids, 7, 8])
@@ -22,14 +22,14 @@ def test_whole_blocks_are_found_as_they_were_kept():
 
 
 def test_a_prompts_last_token_is_always_computed():
-    cache = PrefixCache(100 * A_BLOCK)
+    cache = PrefixCache(100 * A_BLOCK, kept(1))
     ids = list(range(2 * BLOCK))
     cache.keep(ids, kept(len(ids)))
     assert len(cache.find(ids)) == 1
 
 
 def test_a_block_is_known_by_all_that_stands_before_it_and_by_the_adapter():
-    cache = PrefixCache(100 * A_BLOCK)
+    cache = PrefixCache(100 * A_BLOCK, kept(1))
     ids = list(range(3 * BLOCK))
     cache.keep(ids, kept(len(ids)), "chandler")
     assert cache.find([*ids, 1]) == []
@@ -39,7 +39,7 @@ def test_a_block_is_known_by_all_that_stands_before_it_and_by_the_adapter():
 
 
 def test_the_least_recently_used_go_first_and_ends_before_beginnings():
-    cache = PrefixCache(4 * A_BLOCK)
+    cache = PrefixCache(4 * A_BLOCK, kept(1))
     first, second, third = ([number] * (2 * BLOCK + 1) for number in range(3))
     cache.keep(first, kept(2 * BLOCK + 1))
     cache.keep(second, kept(2 * BLOCK + 1))
@@ -51,16 +51,19 @@ def test_the_least_recently_used_go_first_and_ends_before_beginnings():
 
 
 def test_what_others_take_leaves_less_for_the_cache():
-    cache = PrefixCache(4 * A_BLOCK)
+    cache = PrefixCache(4 * A_BLOCK, kept(1))
     cache.keep(list(range(4 * BLOCK)), kept(4 * BLOCK))
-    cache.shrink(taken=3 * A_BLOCK)
+    cache.keep([7] * BLOCK, kept(BLOCK), taken=3 * A_BLOCK)
     assert cache.stats.size == A_BLOCK
+    assert len(cache.find([7] * (BLOCK + 1))) == 1
+    cache.keep([8] * BLOCK, kept(BLOCK), taken=4 * A_BLOCK)
+    assert cache.stats.size == 0
     cache.clear()
     assert cache.stats.size == 0
 
 
 def test_what_is_computed_anew_replaces_what_was_known():
-    cache = PrefixCache(4 * A_BLOCK)
+    cache = PrefixCache(4 * A_BLOCK, kept(1))
     ids = list(range(BLOCK + 1))
     cache.keep(ids, kept(BLOCK))
     cache.keep(ids, kept(BLOCK) + 1)
@@ -71,7 +74,7 @@ def test_what_is_computed_anew_replaces_what_was_known():
 
 
 def test_a_kept_block_does_not_hold_on_to_the_slot():
-    cache = PrefixCache(4 * A_BLOCK)
+    cache = PrefixCache(4 * A_BLOCK, kept(1))
     slot = kept(4 * BLOCK).clone()
     cache.keep(list(range(BLOCK)), slot)
     slot.zero_()

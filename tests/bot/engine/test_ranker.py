@@ -64,7 +64,7 @@ async def test_what_everybody_says_everywhere_loses() -> None:
 
 async def test_each_step_is_asked_in_the_fewest_requests() -> None:
     engine = table()
-    found = await considered(engine)
+    found = await considered(engine, Weights(1, 1, 1, 1))
     [nowhere] = engine.told("nowhere")
     assert nowhere == ScoreRequest(Scene(()), JOEY, TEXTS)
     assert engine.told("here") == []  # drawing has told

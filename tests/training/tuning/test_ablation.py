@@ -19,7 +19,7 @@ def informed(episode: str, *, gain: float = 2.0) -> Sets:
     """Return a choice that information decides, and anything else by chance."""
     same = torch.randn(20, len(PARTS), generator=NOISE, dtype=torch.float64)
     same[0, 1] += gain
-    return Sets(episode, same, same[:10], same[:5])
+    return Sets(episode, same, same[:10], same[:8], same[:5])
 
 
 CHOICES = [informed(f"e{number % 12:02d}") for number in range(240)]
@@ -39,7 +39,7 @@ def test_the_part_that_decides_is_missed_and_the_others_are_not() -> None:
 
 def test_every_set_is_counted_with_an_interval_around_its_share() -> None:
     [row, *_] = ablation(CHOICES)
-    assert row.first.keys() == {"same", "others", "drawn"}
+    assert row.first.keys() == {"same", "others", "garbled", "drawn"}
     for found in row.first.values():
         assert found.low < found.value < found.high
     assert row.first["same"].value < row.first["others"].value < row.first["drawn"].value, "20, 10 and 5 replies"
@@ -47,12 +47,12 @@ def test_every_set_is_counted_with_an_interval_around_its_share() -> None:
 
 def test_no_episode_is_judged_by_weights_fitted_to_it() -> None:
     for_truth = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
-    choices = [Sets("one", for_truth, None, None)] * 9 + [Sets("two", -for_truth, None, None)] * 9
+    choices = [Sets("one", for_truth)] * 9 + [Sets("two", -for_truth)] * 9
     assert held_out_hits(choices, [0])["same"] == [0.0] * 18, "fitted to itself, one of the two would be found"
 
 
 def test_a_context_without_a_set_is_not_counted_in_it() -> None:
-    choices = [Sets(one.episode, one.same, None, None if at % 2 else one.drawn) for at, one in enumerate(CHOICES)]
+    choices = [Sets(one.episode, one.same, drawn=None if at % 2 else one.drawn) for at, one in enumerate(CHOICES)]
     hits = held_out_hits(choices, range(4))
     assert "others" not in hits
     assert [math.isnan(one) for one in hits["drawn"]] == [bool(at % 2) for at in range(len(choices))]
@@ -69,16 +69,18 @@ def test_episodes_are_what_the_interval_is_over() -> None:
 
 def test_rows_are_the_parts_with_more_always_better() -> None:
     table = matrix([Evidence(4, -8.0, -20.0, (-12.0,), (-9.0,)), Evidence(2, -8.0)])
-    assert table.tolist() == [[-2.0, 12.0, 1.0, 3.0], [-4.0, 0.0, 0.0, 0.0]]
+    assert table.tolist() == [[-2.0, 3.0, 0.25, 3.0], [-4.0, 0.0, 0.0, 0.0]]
 
 
 def test_the_sets_of_a_context_share_what_was_said() -> None:
     joey = find_persona("joey", friends())
-    context = Context("e1", Scene((Turn("Ann", "hi"),)), joey, "hey", ("a",) * 19, ("b",) * 9)
-    replies = tuple(Evidence(1, -float(number)) for number in range(29))
+    context = Context("e1", Scene((Turn("Ann", "hi"),)), joey, "hey", ("a",) * 19, ("b",) * 9, ("c",) * 9)
+    replies = tuple(Evidence(1, -float(number)) for number in range(38))
     sets = sets_of(Read(context, replies))
-    assert sets.drawn is None
-    assert sets.others is not None
-    assert sets.same[:, 0].tolist() == [-float(number) for number in range(20)]
-    assert sets.others[:, 0].tolist() == [0.0, *(-float(number) for number in range(20, 29))]
-    assert [len(one) for one in sets.taught()] == [20, 10]
+    places = {name: (-choice[:, 0]).tolist() for name, choice in sets.named().items()}
+    assert places == {"same": [*range(20)], "others": [0, *range(20, 29)], "garbled": [0, *range(29, 38)]}
+
+
+def test_weights_are_not_fitted_to_what_the_model_says() -> None:
+    [some, *_] = CHOICES
+    assert [len(one) for one in some.taught()] == [20, 10, 8]

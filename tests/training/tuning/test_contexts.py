@@ -7,7 +7,7 @@ from persona.dialogue import Scene, Turn
 from persona.words import words_of
 from tests.training.tuning.plays import JOEY, MONICA, play
 from training.corpus import CorpusError
-from training.tuning.contexts import OTHERS, SAME, TURNS, Context, choose_contexts
+from training.tuning.contexts import GARBLED, OTHERS, SAME, TURNS, Context, choose_contexts
 
 PERSONAS = tuple(find_persona(name, friends()) for name in ("joey", "monica"))
 SCENES = play()
@@ -68,3 +68,20 @@ def test_what_is_not_learned_is_no_context() -> None:
 def test_too_few_lines_are_a_sentence() -> None:
     with pytest.raises(CorpusError, match="no character has 20 lines of about one length"):
         choose_contexts(play(1), PERSONAS, 10, seed=1)
+
+
+def test_what_is_garbled_has_the_words_of_what_was_said_and_never_their_order(contexts: list[Context]) -> None:
+    garbled = [one for one in contexts if one.garbled]
+    assert len(garbled) > 40
+    for one in garbled:
+        assert len(set(one.garbled)) == GARBLED
+        assert one.said not in one.garbled
+        for text in one.garbled:
+            assert set(text.split()) <= set(one.said.split())
+            assert abs(len(text.split()) - len(one.said.split())) <= 1
+
+
+def test_a_line_of_too_few_words_is_not_garbled() -> None:
+    short = Scene((Turn(MONICA, "Who sang today?"), Turn(JOEY, "A pigeon sang.")), "x", "s02_e01")
+    found = choose_contexts((*SCENES, short), PERSONAS, 10_000, seed=1)
+    assert [(one.said, one.garbled) for one in found if one.episode == "s02_e01"] == [("A pigeon sang.", ())]

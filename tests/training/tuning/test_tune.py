@@ -71,7 +71,7 @@ def test_the_table_says_what_each_part_is_worth(house: Path) -> None:
         assert f"without {part}" in shown
         assert f"{part} alone" in shown
     assert "all parts" in shown
-    assert "of 20 by the speaker" in shown
+    assert "of 20, one speaker's" in shown
 
 
 def test_the_same_seed_gives_the_same_weights(house: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_weights(house: Path) -> None:
 def test_contexts_are_of_the_validation_side(house: Path) -> None:
     tuned: Tuned = measure(question(house, candidates=0))
     assert {read.context.episode for read in tuned.reads} <= {f"s01_e{number:02d}" for number in range(12)}
-    assert {len(read.replies) for read in tuned.reads} == {29}
+    assert {len(read.replies) for read in tuned.reads} <= {29, 38}
     assert {read.drawn for read in tuned.reads} == {()}
     assert tuned.milliseconds == {}
 
