@@ -34,7 +34,7 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
             "checkpoint learned from. The first is tuned on."
         ),
     ],
-    contexts: Annotated[int, typer.Option(min=2, help="How many held-out lines are looked at.")] = 100,
+    contexts: Annotated[int, typer.Option(min=2, help="How many held-out lines are looked at.")] = 60,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes which, and what is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

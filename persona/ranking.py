@@ -71,13 +71,13 @@ class Parts:
 class Weights:
     """How much each part counts; commonness is subtracted. Only their proportions matter.
 
-    The defaults are those of the shipped checkpoint.
+    The defaults were set by reading what they pick; see docs/runs.md.
     """
 
     likelihood: float = 1.0
-    information: float = 0.2
-    persona_gain: float = 0.2
-    commonness: float = 0.5
+    information: float = 0.5
+    persona_gain: float = 0.5
+    commonness: float = 0.1
 
     def __post_init__(self) -> None:
         """Raise RankingError where a weight is not a number from 0 up, or all are 0."""

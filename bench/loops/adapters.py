@@ -9,7 +9,6 @@ import json
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def milliseconds(loaded: LoadedCheckpoint, persona: Persona) -> list[float]:
         request = GenerateRequest(SCENE, persona, count, Sampling(temperature=2, top_p=1), 250)
         taken = []
         for _ in range(ROUNDS):
-            tasks = decoder.generation(request, threading.Event())
+            tasks = decoder.generation(request)
             decoder.step()
             start = time.perf_counter()
             for _ in range(STEPS):

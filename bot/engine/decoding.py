@@ -2,7 +2,6 @@
 
 import inspect
 import secrets
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from bot.engine.head import make_exact
 from bot.engine.prefixes import PrefixCache, PrefixStats
 from bot.engine.protocol import Candidate, EngineError, GenerateRequest, ScoreRequest
 from bot.engine.slots import Slots
-from bot.engine.tasks import Generation, Scoring, Task
+from bot.engine.tasks import Generation, Scoring
 
 _SCORED_TOGETHER = 8
 _OUT_OF_MEMORY = "the model ran out of memory: set DEVICE=cpu, or a smaller CACHE_MB or LONGEST_REPLY"
@@ -57,7 +56,7 @@ class Decoder:
         """Return what the cache of prompts has counted."""
         return self._prefixes.stats
 
-    def generation(self, request: GenerateRequest, given_up: threading.Event) -> list[Generation]:
+    def generation(self, request: GenerateRequest) -> list[Generation]:
         """Take a request in hand: as many tasks as its candidates need; raises EngineError.
 
         With a seed the prompt is computed anew, so that the words never depend on what was asked before.
@@ -68,25 +67,29 @@ class Decoder:
         adapter = self._adapter_of.get(request.persona.id, "")
         tasks = [
             Generation(
-                prompt, given_up, request.deadline, adapter, anew=request.seed is not None and not first,
+                prompt, request.deadline, adapter, anew=request.seed is not None and not first,
                 n=min(self._slots.count, request.n - first), first=first, sampling=request.sampling,
                 longest=longest, seed=seed, ends=self._ends, text_of=self._screenplay.tokenizer.decode,
             )
             for first in range(0, request.n, self._slots.count)
         ]  # fmt: skip
-        return self._taken(tasks)
+        for task in tasks:
+            self._batch.add(task)
+        return tasks
 
-    def scoring(self, request: ScoreRequest, given_up: threading.Event) -> list[Scoring]:
+    def scoring(self, request: ScoreRequest) -> list[Scoring]:
         """Take replies to score in hand, some of them a task; raises EngineError."""
         said = [self._screenplay.said(reply) for reply in request.replies]
         prompt = self._prompt(request, max(map(len, said), default=0))
         adapter = self._adapter_of.get(request.persona.id, "")
         together = min(_SCORED_TOGETHER, self._slots.count)
         tasks = [
-            Scoring(prompt, given_up, request.deadline, adapter, replies=said[first : first + together])
+            Scoring(prompt, request.deadline, adapter, replies=said[first : first + together])
             for first in range(0, len(said), together)
         ]
-        return self._taken(tasks)
+        for task in tasks:
+            self._batch.add(task)
+        return tasks
 
     def step(self) -> None:
         """Compute one step for everybody; raises EngineError where memory runs out even without the cache."""
@@ -103,16 +106,10 @@ class Decoder:
                     torch.cuda.empty_cache()
                 self._batch.step()
 
-    def drop(self, tasks: Sequence[Task]) -> None:
+    def drop(self, tasks: Sequence[Generation | Scoring]) -> None:
         """Forget tasks, finished or not."""
         for task in tasks:
-            if isinstance(task, Generation | Scoring):
-                self._batch.drop(task)
-
-    def _taken(self, tasks: list[Any]) -> list[Any]:
-        for task in tasks:
-            self._batch.add(task)
-        return tasks
+            self._batch.drop(task)
 
     def _prompt(self, request: GenerateRequest | ScoreRequest, longest: int) -> list[int]:
         room = self._context - max(longest, self._context // 4)

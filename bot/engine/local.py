@@ -93,13 +93,13 @@ class LocalEngine:
         A request whose deadline passes before its turn comes gets empty candidates.
         """
         late = [Candidate("", 0.0, 0, "deadline")] * request.n
-        job = Job(lambda decoder, given_up: decoder.generation(request, given_up), _candidates)
+        job = Job(lambda decoder: decoder.generation(request), _candidates)
         found = await self._done(job, request.deadline, self._replies, self._queue_size)
         return late if found is None else found
 
     async def score(self, request: ScoreRequest) -> list[float]:
         """Return the natural log-probability of each reply and its end of turn; raises Busy or EngineError."""
-        job = Job(lambda decoder, given_up: decoder.scoring(request, given_up), _scores)
+        job = Job(lambda decoder: decoder.scoring(request), _scores)
         found = await self._done(job, request.deadline, self._scores, SCORES_A_REPLY * self._queue_size)
         if found is None:
             raise EngineError("there was no time left to score the replies")

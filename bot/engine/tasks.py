@@ -1,6 +1,5 @@
 """What a batch works on: replies to draw and replies to score, each with the rows that it needs. Imports torch."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,11 +35,10 @@ class Row:
 class Task:
     """What is asked for after `prompt`. `anew` computes the prompt whatever is known of it.
 
-    `given_up` is set by whoever no longer waits; `deadline` is a moment of `time.monotonic()`.
+    `deadline` is a moment of `time.monotonic()`.
     """
 
     prompt: list[int]
-    given_up: threading.Event
     deadline: float | None = None
     adapter: str = ""
     anew: bool = False

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 class Job(Generic[_T]):
     """Something asked for. `begin` makes its tasks in the engine's thread, `finish` reads the answer off them."""
 
-    begin: "Callable[[Decoder, threading.Event], Sequence[Generation | Scoring]]"
+    begin: "Callable[[Decoder], Sequence[Generation | Scoring]]"
     finish: "Callable[[Any], _T]"
     future: Future[_T] = field(default_factory=Future)
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -70,7 +70,7 @@ class Worker:
 
     def _begin(self, job: Job[Any]) -> None:
         try:
-            job.tasks = job.begin(self._decoder, job.given_up)
+            job.tasks = job.begin(self._decoder)
         except Exception as error:  # one failed reply must not take the thread with it
             fail(job.future, _sentence(error))
         else:

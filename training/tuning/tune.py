@@ -25,7 +25,7 @@ from training.tuning.contexts import Context, choose_contexts
 from training.tuning.logit import Fit, fit
 from training.tuning.reading import Read, Reader, Step
 
-CONTEXTS, CANDIDATES = 100, 8
+CONTEXTS, CANDIDATES = 60, 8
 Tell = Callable[[str], None]
 
 

@@ -1,7 +1,6 @@
 """Many requests at once, over toys: the words are those of transformers' own `generate`, cached or not."""
 
 import asyncio
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,7 +128,7 @@ async def test_a_candidate_does_not_depend_on_how_many_others_are_drawn(engine):
 def test_more_candidates_than_slots_come_in_turns(checkpoint):
     decoder = Decoder(checkpoint, 128, 2**20)
     request = replace(GREEDY, sampling=Sampling(temperature=1.5), n=decoder._slots.count * 2 + 1, seed=1, longest=3)
-    tasks = decoder.generation(request, threading.Event())
+    tasks = decoder.generation(request)
     assert len(tasks) == 3
     while not all(task.done for task in tasks):
         decoder.step()

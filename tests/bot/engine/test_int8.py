@@ -1,5 +1,7 @@
 """int8 weights beside those in bf16."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,14 @@ def test_the_precision_that_is_asked_for_is_taken_or_refused() -> None:
         choose_precision(torch.device("meta"), None, "int8")
     with pytest.raises(PrecisionError, match="there is no number format 'int4'"):
         choose_precision(cpu, None, "int4")
+
+
+def test_asking_for_it_starts_no_thread() -> None:
+    ask = "import psutil, torch; from bot.engine.int8 import can_int8; p = psutil.Process(); n = p.num_threads()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{ask}; can_int8(); print(p.num_threads() - n)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "0"
