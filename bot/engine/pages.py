@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+_SMALL = getattr(mmap, "MADV_NOHUGEPAGE", None)
 _RETURNS = getattr(mmap, "MADV_DONTNEED", None)
 
 
@@ -24,14 +25,17 @@ class Pages:
             return
         # Private, because shared memory is not given back before it is closed.
         self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if _SMALL is not None:  # huge pages would be there whole for the few positions that a slot fills
+            self._pages.madvise(_SMALL)
         self.tensor = torch.frombuffer(self._pages, dtype=like.dtype).view(tuple(shape))
 
-    def give_back(self, row: int) -> None:
-        """Give back the memory of `tensor[row]`, whose values are lost; only whole pages, and only where that works."""
+    def give_back(self, *place: int) -> None:
+        """Give back the memory of `tensor[place]`, whose values are lost; whole pages, and only where that works."""
         if self._pages is None or _RETURNS is None:
             return
-        size = self.tensor[0].nbytes
-        start = -(-row * size // mmap.PAGESIZE) * mmap.PAGESIZE
-        length = (row + 1) * size // mmap.PAGESIZE * mmap.PAGESIZE - start
+        part = self.tensor[place]
+        first = part.storage_offset() * part.element_size()
+        start = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (first + part.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self._pages.madvise(_RETURNS, start, length)

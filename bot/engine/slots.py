@@ -1,5 +1,6 @@
 """Slots: where the keys and values of the rows being computed are kept. Imports torch."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ _MOST = {"cpu": 32, "cuda": 64}
 class Slots:
     """`count` slots of `context` positions each, in one tensor (layers, 2, slots, positions, heads, width).
 
-    Memory is touched only as far as a slot was ever filled: `touched` counts it in bytes.
+    Memory is touched only as far as a slot was filled: `touched` counts it in bytes.
     """
 
     def __init__(self, config: Any, context: int, like: torch.Tensor, limit: int) -> None:
@@ -25,7 +26,8 @@ class Slots:
         fitting = limit * 3 // 4 // (a_position * context)
         self.count = int(min(max(1, fitting), _MOST.get(like.device.type, _MOST["cpu"])))
         shape = (config.num_hidden_layers, 2, self.count, context, shared, width)
-        self.kept = Pages(shape, like).tensor
+        self._pages = Pages(shape, like)
+        self.kept = self._pages.tensor
         self._a_position = a_position
         self._free = list(range(self.count))
         self._filled = [0] * self.count
@@ -37,7 +39,7 @@ class Slots:
 
     @property
     def touched(self) -> int:
-        """Return the bytes that were ever written."""
+        """Return the bytes that were written and not given back to the system since."""
         return int(sum(self._filled) * self._a_position)
 
     def take(self) -> int:
@@ -48,6 +50,14 @@ class Slots:
     def give_back(self, slot: int) -> None:
         """Free a slot."""
         self._free.append(slot)
+
+    def tidy(self) -> None:
+        """Give the memory of the free slots back to the system: they may have been filled in a rush hour."""
+        for slot in self._free:
+            if self._filled[slot]:
+                for layer, both in itertools.product(*map(range, self.kept.shape[:2])):
+                    self._pages.give_back(layer, both, slot)
+                self._filled[slot] = 0
 
     def fill(self, slot: int, blocks: Sequence[torch.Tensor]) -> int:
         """Begin a slot with blocks of keys and values; return how many positions they are."""

@@ -59,7 +59,8 @@ class Worker:
 
     def _let_in(self) -> bool:
         """Begin every job that waits, waiting for one where there is nothing to do; say whether to go on."""
-        self._tidier.tidy()
+        if self._tidier.tidy():
+            self._decoder.tidy()
         try:
             while (job := self._jobs.get(block=not self._going)) is not None:
                 if job.future.set_running_or_notify_cancel():

@@ -51,3 +51,20 @@ def test_a_slot_begins_as_another_does_or_with_known_blocks():
     found.copy(0, 1, 20)
     assert found.view(1)[:, :, :20].equal(torch.cat(blocks, dim=2)[:, :, :20])
     assert found.view(1)[:, :, 20:].sum() == 0
+
+
+def test_free_slots_give_back_what_they_were_filled_with_and_the_others_keep_theirs():
+    process = psutil.Process()
+    found = slots(10**9, context=4096)
+    taken = [found.take() for _ in range(8)]
+    for slot in taken:
+        found.kept[:, :, slot] = 1
+        found.filled(slot, 4096)
+    full = process.memory_info().rss
+    for slot in taken[1:]:
+        found.give_back(slot)
+    found.tidy()
+    assert full - process.memory_info().rss > 6 * 4096 * A_POSITION
+    assert found.touched == 4096 * A_POSITION
+    assert found.view(0).sum() == 4 * 2 * 4096 * 2 * 64
+    assert found.view(1).sum() == 0
