@@ -4,6 +4,9 @@ Every turn carries its speaker's name. Bases with ChatML's control tokens get
 `<|im_start|>{name}\n{text}<|im_end|>\n`, all others (DialoGPT first of all) the EOS-joined
 `{name}: {text}<|endoftext|>`. What is learned is decided by position, never by comparing ids with
 pad or EOS: the text of the taught characters' turns and the end-of-turn token behind it.
+
+A third format, which `echochamber train` never trains in, is that of other people's DialoGPT chatbots:
+`{text}<|endoftext|>`, seven turns and no names. It is served and measured like the others.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -48,7 +51,8 @@ class Format:
     """One way to write a turn. `end` is the end-of-turn control token; `""` stands for EOS.
 
     A turn is `open` + `{name}{colon}` + `{gap}{text}` + `end` + `after`; the three middle parts
-    are tokenized one by one, so that a prompt is always a prefix of what was trained on.
+    are tokenized one by one, so that a prompt is always a prefix of what was trained on. Where it is
+    not `named`, a turn begins with its text. A prompt holds the last `most_turns`, None for all that fit.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Format:
     gap: str
     end: str
     after: str
+    named: bool = True
+    most_turns: int | None = None
 
     def chat_template(self, default_speaker: str, eos: str) -> str:
         """Return the Jinja template that renders the same tokens in any other server.
@@ -64,6 +70,8 @@ class Format:
         It reads each message's `name` and `content` (both already harmless) and, for the turn to
         come, the variable `speaker`.
         """
+        if not self.named:
+            return self._nameless_template(self.end or eos)
         default = default_speaker.replace("\\", "\\\\").replace("'", "\\'")
         colon, after = (text.replace("\n", "\\n") for text in (self.colon, self.after))
         end = self.end or eos
@@ -76,19 +84,35 @@ class Format:
             "{%- endif -%}"
         )
 
+    def _nameless_template(self, end: str) -> str:
+        latest = f"messages[-{self.most_turns}:]" if self.most_turns else "messages"
+        return (
+            f"{{%- for message in ({latest} if add_generation_prompt else messages) -%}}"
+            f"{{{{- message['content'] + '{end}' -}}}}"
+            "{%- endfor -%}"
+            f"{{%- if add_generation_prompt and not messages -%}}{{{{- '{end}' -}}}}{{%- endif -%}}"
+        )
+
 
 CHATML = Format("chatml", open="<|im_start|>", colon="\n", gap="", end="<|im_end|>", after="\n")
 EOS_JOINED = Format("eos-joined", open="", colon=":", gap=" ", end="", after="")
-FORMATS = {one.name: one for one in (CHATML, EOS_JOINED)}
+# What the recipe trains in that most DialoGPT chatbots come from: a line behind the seven before it.
+EOS_NAMELESS = Format("eos-nameless", open="", colon="", gap="", end="", after="", named=False, most_turns=7)
+FORMATS = {one.name: one for one in (CHATML, EOS_JOINED, EOS_NAMELESS)}
 
 
 def format_for(tokenizer: TextTokenizer) -> Format:
-    """Choose the format by the control tokens a base has; raises FormatError without an EOS."""
+    """Choose the format to train in by the control tokens a base has; raises FormatError without an EOS."""
     if CHATML.open in tokenizer.controls and CHATML.end in tokenizer.controls:
         return CHATML
     if tokenizer.eos not in tokenizer.controls:
         raise FormatError("this base's tokenizer has no end-of-sequence token, so no turn could end")
     return EOS_JOINED
+
+
+def fits(format: Format, tokenizer: TextTokenizer) -> bool:
+    """Say whether a model with this tokenizer can have been taught in a format: any in one without names."""
+    return not format.named or format is format_for(tokenizer)
 
 
 def _border(turn: Turn) -> int:
@@ -115,11 +139,15 @@ class Screenplay:
         """Resolve the end-of-turn token; raises FormatError where the tokenizer lacks it."""
         end = self.format.end or self.tokenizer.eos
         if end not in self.tokenizer.controls:
-            raise FormatError(f"the format {self.format.name!r} needs the token {end!r}, which this tokenizer lacks")
+            raise FormatError(
+                f"the format {self.format.name!r} needs the token {end or 'EOS'!r}, which this tokenizer lacks"
+            )
         object.__setattr__(self, "end_id", self.tokenizer.controls[end])
 
     def header(self, name: str) -> list[int]:
-        """Return the ids that open a turn of `name`; none of them is ever learned."""
+        """Return the ids that open a turn of `name`, none where turns have no names; none is ever learned."""
+        if not self.format.named:
+            return []
         opening = [self.tokenizer.controls[self.format.open]] if self.format.open else []
         name = harmless_name(name, self.tokenizer.controls)
         return opening + self.tokenizer.encode(name + self.format.colon)
@@ -150,9 +178,14 @@ class Screenplay:
         The past is cut on the left at turn borders. The last turn always stays; one that is
         longer than the room by itself loses the beginning of its text, never its name. A long chat
         loses up to a third of the room more: so its prompt begins at the same turn for several
-        messages, and what was computed of it can be used again.
+        messages, and what was computed of it can be used again. Without names, where nothing was said,
+        an end of turn stands for it: a prompt is never empty.
         """
         opening = self.header(speaker)
+        if not turns and not opening:
+            return [self.end_id]
+        most = self.format.most_turns
+        turns = turns[-most:] if most else turns
         room -= len(opening)
         kept: list[list[int]] = []
         left = room
@@ -165,7 +198,7 @@ class Screenplay:
             kept.append(ids)
             left -= len(ids)
         kept.reverse()
-        if first := len(turns) - len(kept):
+        if (first := len(turns) - len(kept)) and not most:  # of the last few turns, the first changes each time
             del kept[: self._to_border(turns[first:], kept, room // _SPARED - left)]
         return [token for ids in kept for token in ids] + opening
 

@@ -26,6 +26,7 @@ _TURNS_BEFORE = 2
 class Line:
     """A true line: token ids of its context, of each name's header (its speaker's first) and of what is said.
 
+    Without names, the context's last token stands as everybody's header: all names are alike, and the gain is 0.
     `size` is the text's length in UTF-8 bytes.
     """
 
@@ -115,6 +116,9 @@ def _lines(places: Sequence[tuple[Scene, int]], screenplay: Screenplay, names: S
         if len(said) <= _LONGEST and before:
             ordered = [turn.name, *(name for name in names if name != turn.name)]
             headers = tuple(tuple(screenplay.header(name)) for name in ordered)
+            if not screenplay.format.named:
+                headers = (tuple(before[-1:]),) * len(ordered)
+                del before[-1]
             yield Line(tuple(before[-CONTEXT:]), headers, said, len(turn.text.encode()))
 
 

@@ -91,7 +91,7 @@ def _embedded(cache: Path, tell: Tell) -> Path:
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
 
-    return _made_once(target, unpack)
+    return made_once(target, unpack)
 
 
 def _embedded_file() -> Path:
@@ -141,7 +141,7 @@ def _from_folder(folder: Path, name: str, cache: Path) -> Base:
         raise BaseError(f"{name} has neither {SAFETENSORS} nor {PICKLED}")
     checksum = sha256_of(folder / PICKLED)
     target = cache / "bases" / f"converted-{checksum[:12]}-{_sha256_of_hub_files(folder)[:6]}"
-    return Base(BaseCard(name, checksum), _made_once(target, lambda new: _convert(folder, new)))
+    return Base(BaseCard(name, checksum), made_once(target, lambda new: _convert(folder, new)))
 
 
 def _sha256_of_shards(folder: Path) -> str:
@@ -185,7 +185,7 @@ def _convert(folder: Path, target: Path) -> None:
         raise BaseError(f"the tokenizer in {folder} cannot be loaded ({type(error).__name__})") from error
 
 
-def _made_once(target: Path, make: Callable[[Path], None]) -> Path:
+def made_once(target: Path, make: Callable[[Path], None]) -> Path:
     """Fill a temporary neighbour of `target` and rename it: whole or absent, for any number of processes."""
     if (target / SAFETENSORS).is_file():
         return target

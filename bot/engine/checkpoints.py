@@ -13,12 +13,13 @@ from transformers import AutoModelForCausalLM
 
 from bot.engine.bases import EMBEDDED, Base, BaseError, Tell, find_base
 from bot.engine.int8 import add_int8
+from bot.engine.merging import MergedWeights
 from bot.engine.precision import PrecisionError, choose_precision
 from bot.engine.shipped import checkpoint_folder
 from bot.engine.tokenizer import HubTokenizer
 from persona.card import BaseCard, Card, CardError, read_card
 from persona.characters import Persona, friends
-from persona.screenplay import FORMATS, FormatError, Screenplay, TextTokenizer, format_for
+from persona.screenplay import FORMATS, FormatError, Screenplay, TextTokenizer, fits, format_for
 
 if TYPE_CHECKING:
     from bot.engine.adapters import Adapters
@@ -62,9 +63,10 @@ def load_checkpoint(  # noqa: PLR0913 - what to load, and keyword-only settings 
     device: str = "auto",
     precision: str = "auto",
     beside: Sequence[Path] = (),
+    base: str = EMBEDDED,
     tell: Tell = lambda line: None,
 ) -> LoadedCheckpoint:
-    """Load a checkpoint folder, or the untouched embedded base where `folder` is None.
+    """Load a checkpoint folder, or the untouched `base` where `folder` is None.
 
     An adapter is merged into its base. The adapters in the folders `beside` are kept unmerged, each
     to speak for the characters of its card. `precision` is "auto" or one that `choose_precision`
@@ -73,7 +75,11 @@ def load_checkpoint(  # noqa: PLR0913 - what to load, and keyword-only settings 
     try:
         target = choose_device(device)
         chosen = choose_precision(target, cache, precision)
-        loaded = _loaded(folder, beside, lambda name: find_base(name, cache, tell), (target, chosen.dtype))
+        where = _Where(target, chosen.dtype, cache)
+        if folder is None and not beside:
+            loaded = _untouched(find_base(base, cache, tell), target, chosen.dtype)
+        else:
+            loaded = _loaded(folder, beside, lambda name: find_base(name, cache, tell), where)
         if chosen.int8:
             add_int8(loaded.model)
         return loaded
@@ -81,11 +87,15 @@ def load_checkpoint(  # noqa: PLR0913 - what to load, and keyword-only settings 
         raise CheckpointError(str(error)) from error
 
 
+class _Where(NamedTuple):
+    device: torch.device
+    dtype: torch.dtype
+    cache: Path
+
+
 def _loaded(
-    folder: Path | None, beside: Sequence[Path], base_of: Callable[[str], Base], where: tuple[torch.device, torch.dtype]
+    folder: Path | None, beside: Sequence[Path], base_of: Callable[[str], Base], where: _Where
 ) -> LoadedCheckpoint:
-    if folder is None and not beside:
-        return _untouched(base_of(EMBEDDED), *where)
     if folder is None:
         raise CheckpointError("adapters are kept beside the one that MODEL names: set MODEL to the first of them")
     first, *others = (_Found(one, read_card(one)) for one in map(checkpoint_folder, (folder, *beside)))
@@ -146,10 +156,8 @@ class _Found(NamedTuple):
     card: Card
 
 
-def _taught(
-    first: _Found, others: Sequence[_Found], base_of: Callable[[str], Base], where: tuple[torch.device, torch.dtype]
-) -> LoadedCheckpoint:
-    device, dtype = where
+def _taught(first: _Found, others: Sequence[_Found], base_of: Callable[[str], Base], where: _Where) -> LoadedCheckpoint:
+    device, dtype, cache = where
     folder, card = first
     adapters = None
     if card.kind == "full":
@@ -161,12 +169,11 @@ def _taught(
         base = base_of(card.base.name)
         for one in (first, *others):
             _check_adapter(one, base.card, card.format)
-        model = load_base_model(base, dtype).to(device)
         if others:
-            adapters = _merged_beside(model, folder, others)
-        model = adapters.model if adapters else merged(model, folder)
+            adapters = _merged_beside(load_base_model(base, dtype).to(device), folder, others)
+        model = adapters.model if adapters else _merged_once(base, folder, dtype, cache)
     screenplay = load_screenplay(base.folder, card.format)
-    if screenplay.format is not format_for(screenplay.tokenizer):
+    if not fits(screenplay.format, screenplay.tokenizer):
         raise CheckpointError(f"{folder} was taught in the format {card.format!r}, which does not fit its base")
     name = f"{card.base.name}+{folder.name}"
     loaded = LoadedCheckpoint(model.to(device).eval(), device, screenplay, card.characters, name, card)
@@ -202,6 +209,18 @@ def merged(model: Any, folder: Path) -> Any:
         return merge(model, folder)
     except Exception as error:  # safetensors, peft and torch each raise their own
         raise CheckpointError(f"the adapter in {folder} cannot be loaded ({type(error).__name__})") from error
+
+
+def _merged_once(base: Base, folder: Path, dtype: torch.dtype, cache: Path) -> Any:
+    """Return the base with the adapter merged, from the cache where it was merged before."""
+    if not (folder / "adapter_config.json").is_file():
+        raise CheckpointError(f"{folder} has no adapter_config.json: the checkpoint is incomplete")
+    kept = MergedWeights(base, folder, dtype, cache)
+    model = kept.load(lambda found: load_base_model(found, dtype))
+    if model is None:
+        model = merged(load_base_model(base, dtype), folder)
+        kept.keep(model)
+    return model
 
 
 def _merged_beside(model: Any, folder: Path, others: Sequence[_Found]) -> "Adapters":

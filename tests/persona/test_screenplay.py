@@ -10,7 +10,7 @@ from bot.engine.tokenizer import HubTokenizer
 from persona.characters import friends
 from persona.dialogue import Turn
 from persona.harmless import guest_name, harmless, harmless_name
-from persona.screenplay import CHATML, EOS_JOINED, FormatError, Screenplay, format_for
+from persona.screenplay import CHATML, EOS_JOINED, EOS_NAMELESS, FormatError, Screenplay, fits, format_for
 from tests.toys import toy_tokenizer
 
 SCENE = (
@@ -31,7 +31,22 @@ def chatml(embedded_tokenizer: HubTokenizer) -> Screenplay:
     return Screenplay(CHATML, embedded_tokenizer)
 
 
+@pytest.fixture(scope="module")
+def nameless(gpt2: Screenplay) -> Screenplay:
+    return Screenplay(EOS_NAMELESS, gpt2.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def nameless_chatml(chatml: Screenplay) -> Screenplay:
+    return Screenplay(EOS_NAMELESS, chatml.tokenizer)
+
+
 @pytest.fixture(params=["chatml", "gpt2"])
+def named(request: pytest.FixtureRequest) -> Screenplay:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["chatml", "gpt2", "nameless", "nameless_chatml"])
 def screenplay(request: pytest.FixtureRequest) -> Screenplay:
     return request.getfixturevalue(request.param)
 
@@ -46,12 +61,15 @@ def test_exact_ids_of_the_embedded_base(chatml: Screenplay) -> None:
     assert tokens.learned == [False] * 7 + [True] * 6 + [False]
 
 
-def test_the_written_form(chatml: Screenplay, gpt2: Screenplay) -> None:
+def test_the_written_form(chatml: Screenplay, gpt2: Screenplay, nameless: Screenplay) -> None:
     assert text_of(chatml, chatml.render(SCENE[:1], SIX).ids) == (
         "<|im_start|>Chandler Bing\nSo, what is for dinner?<|im_end|>\n"
     )
     assert text_of(gpt2, gpt2.render(SCENE[:2], SIX).ids) == (
         "Chandler Bing: So, what is for dinner?<|endoftext|>Joey Tribbiani: Sandwiches. All of them.<|endoftext|>"
+    )
+    assert text_of(nameless, nameless.render(SCENE[:2], SIX).ids) == (
+        "So, what is for dinner?<|endoftext|>Sandwiches. All of them.<|endoftext|>"
     )
 
 
@@ -165,11 +183,14 @@ def test_the_past_is_cut_at_turn_borders_and_the_last_turn_stays(screenplay: Scr
     long = Turn("Ann", "word " * 300)
     cut = screenplay.prompt([*SCENE, long], "Joey Tribbiani", 40)
     assert len(cut) <= 40
+    opening = screenplay.header("Joey Tribbiani")
     assert cut[: len(screenplay.header("Ann"))] == screenplay.header("Ann")
-    assert cut[-len(screenplay.header("Joey Tribbiani")) :] == screenplay.header("Joey Tribbiani")
+    assert cut[len(cut) - len(opening) :] == opening
+    assert screenplay.prompt([long], "Joey Tribbiani", 40) == cut
 
 
-def test_a_growing_chat_begins_at_the_same_turn_for_several_messages(screenplay: Screenplay) -> None:
+def test_a_growing_chat_begins_at_the_same_turn_for_several_messages(named: Screenplay) -> None:
+    screenplay = named
     turns = [Turn("Ann" if at % 2 else "Joey Tribbiani", f"This is message number {at} of many.") for at in range(120)]
     opening, room = screenplay.header("Joey Tribbiani"), 400
     prompts = [screenplay.prompt(turns[max(0, at - 63) : at], "Joey Tribbiani", room) for at in range(64, 120)]
@@ -177,6 +198,52 @@ def test_a_growing_chat_begins_at_the_same_turn_for_several_messages(screenplay:
     before = list(itertools.pairwise(prompts))
     known = [after[: len(prompt) - len(opening)] == prompt[: -len(opening)] for prompt, after in before]
     assert sum(known) > len(known) / 2  # with a plain cut it would be none
+
+
+def test_without_names_the_last_seven_turns_are_the_prompt(nameless: Screenplay) -> None:
+    turns = [Turn(f"speaker {at}", f"This is message number {at}.") for at in range(12)]
+    assert nameless.header("Joey Tribbiani") == []
+    assert nameless.prompt(turns, "Joey Tribbiani", 1000) == nameless.render(turns[-7:], ()).ids
+    assert nameless.prompt(turns, "Joey Tribbiani", 1000) == nameless.prompt(turns, "Ross Geller", 1000)
+    window = nameless.render(turns[:8], SIX).ids
+    prompt, said = nameless.prompt(turns[:7], "x", 1000), nameless.said(turns[7].text)
+    assert prompt + said == window, "a window of eight turns, as it was trained on"
+
+
+def test_without_names_no_turn_that_fits_is_spared(nameless: Screenplay) -> None:
+    turns = [Turn("Ann", f"This is message number {at} of many.") for at in range(7)]
+    whole = nameless.render(turns, ()).ids
+    first = len(nameless.turn(turns[0], learned=False).ids)
+    assert nameless.prompt(turns, "x", len(whole) - 1) == whole[first:]
+
+
+@pytest.mark.parametrize("room", [1, 2, 40])
+def test_a_prompt_is_never_empty(screenplay: Screenplay, room: int) -> None:
+    assert screenplay.prompt((), "Joey Tribbiani", 100)
+    if not screenplay.format.named:
+        assert screenplay.prompt((), "Joey Tribbiani", room) == [screenplay.end_id]
+        said = screenplay.prompt([Turn("Ann", "word " * 300)], "Joey Tribbiani", room)
+        assert 0 < len(said) <= room
+        assert said[-1] == screenplay.end_id
+
+
+def test_without_names_the_template_opens_a_conversation_as_the_prompt_does(
+    nameless: Screenplay, nameless_chatml: Screenplay
+) -> None:
+    for one in (nameless, nameless_chatml):
+        wrapped = one.tokenizer.wrapped  # type: ignore[attr-defined]
+        template = one.format.chat_template("Joey Tribbiani", one.tokenizer.eos)
+        opened = wrapped.apply_chat_template(
+            [[]], chat_template=template, add_generation_prompt=True, return_dict=False
+        )
+        assert opened == [one.prompt((), "Joey Tribbiani", 100)]
+
+
+def test_a_format_without_names_fits_any_base(chatml: Screenplay, gpt2: Screenplay) -> None:
+    assert fits(EOS_NAMELESS, chatml.tokenizer)
+    assert fits(EOS_NAMELESS, gpt2.tokenizer)
+    assert [fits(one, gpt2.tokenizer) for one in (CHATML, EOS_JOINED)] == [False, True]
+    assert [fits(one, chatml.tokenizer) for one in (CHATML, EOS_JOINED)] == [True, False]
 
 
 def test_the_format_follows_the_base(chatml: Screenplay, gpt2: Screenplay) -> None:

@@ -9,7 +9,7 @@ import torch
 from bot.engine.bases import find_base
 from bot.engine.checkpoints import load_base_model, load_screenplay
 from persona.dialogue import Scene, Turn
-from persona.screenplay import Screenplay
+from persona.screenplay import EOS_NAMELESS, Screenplay
 from tests.toys import toy_gpt2, toy_llama, toy_scenes
 from training.measures import LearnedLoss
 from training.persona_gain import choose_lines, nats_by_name, persona_gain
@@ -74,3 +74,19 @@ def test_one_name_alone_gains_nothing(toy: tuple[LearnedLoss, Screenplay]) -> No
     scene = Scene(tuple(Turn(JOEY, f"Line {number}.") for number in range(6)), "s", "e")
     assert choose_lines([scene], screenplay, {JOEY}, 1000, seed=0) == []
     assert persona_gain(model, [], CPU, None) == 0.0
+
+
+def test_without_names_all_score_alike_and_nothing_is_gained(toy: tuple[LearnedLoss, Screenplay]) -> None:
+    model, screenplay = toy
+    nameless = Screenplay(EOS_NAMELESS, screenplay.tokenizer)
+    lines = choose_lines(toy_scenes(4), nameless, {JOEY}, 2000, seed=0)
+    for line in lines[:3]:
+        ids = torch.tensor([[*line.context, *line.headers[0], *line.said]])
+        assert ids[0, -len(line.said) - 1] == nameless.end_id
+        weights = torch.zeros(ids.shape)
+        weights[0, -len(line.said) :] = 1.0
+        with torch.no_grad():
+            whole = float(model(ids, torch.ones_like(ids), weights).sum())
+        assert nats_by_name(model, line, CPU) == pytest.approx([whole] * 2, rel=1e-4)
+    assert len(lines) > 3
+    assert persona_gain(model, lines, CPU, None) == pytest.approx(0, abs=1e-6)
