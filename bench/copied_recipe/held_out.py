@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from bench.copied_recipe.recipe import PREVIOUS
 from persona.dialogue import Scene, Turn
 from persona.lines import teaches
 from persona.screenplay import Screenplay
@@ -46,18 +45,8 @@ def held_out_lines(scenes: Sequence[Scene], taught: Collection[str], count: int 
     return [lines[place] for place in sorted(drawn)]
 
 
-def eos_joined(line: Line, tokenizer: Any) -> Asked:
-    """Write a line as the copied recipe does: up to seven previous turns of its scene, no names.
-
-    In a window every line stands behind an EOS, so the first line of a scene does here too.
-    """
-    eos = tokenizer.eos_token_id
-    context = [token for turn in line.before[-PREVIOUS:] for token in [*tokenizer.encode(turn.text), eos]]
-    return Asked(context[-CONTEXT:] or [eos], [*tokenizer.encode(line.turn.text), eos])
-
-
 def screenplay_of(line: Line, screenplay: Screenplay) -> Asked:
-    """Write a line as we do: the turns of its scene that fit, under their speakers' names."""
+    """Write a line in a model's own format, as it is served: the turns of its scene that fit."""
     return Asked(screenplay.prompt(line.before, line.turn.name, CONTEXT), screenplay.said(line.turn.text))
 
 

@@ -1,12 +1,13 @@
 """The recipe that everybody copies (the open-dialog DialoGPT notebook), as it is: windows, batches, one step.
 
 Eight turns of the transcript a window, whatever scene they are from, no names, EOS behind each; batches of
-four, padded with token 0; the loss on everything, padding too. Its DataLoader drops an epoch's last
-incomplete batch. Kept out, in its favour: the cache of keys that its forward would fill while training.
+four, padded with the tokenizer's padding token, or with token 0 where it has none (as DialoGPT's, whose
+token 0 is "!"); the loss on everything, padding too. Its DataLoader drops an epoch's last incomplete batch.
+Kept out, in its favour: the cache of keys that its forward would fill while training.
 """
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,8 +15,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pad_sequence
 
 from persona.dialogue import Scene
+from persona.screenplay import EOS_NAMELESS
 
-PREVIOUS, BATCH, BLOCK, EPOCHS = 7, 4, 512, 3
+PREVIOUS, BATCH, BLOCK, EPOCHS = EOS_NAMELESS.most_turns or 7, 4, 512, 3
 LEARNING_RATE, EPSILON, LARGEST_NORM = 5e-5, 1e-8, 1.0
 
 
@@ -46,20 +48,29 @@ class Windows:
         ids = [token for turn in self._turns[end - PREVIOUS : end + 1] for token in turn]
         return torch.tensor(ids[-BLOCK:])
 
-    def batches(self, seed: int) -> Iterator[list[torch.Tensor]]:
-        """Yield the batches of all epochs, each epoch in an order of its own."""
-        for epoch in range(EPOCHS):
-            order = list(range(len(self)))
-            random.Random(f"{seed}:{epoch}").shuffle(order)
-            for first in range(0, len(order) - BATCH + 1, BATCH):
-                yield [self[number] for number in order[first : first + BATCH]]
+    @property
+    def steps(self) -> int:
+        """Return how many batches the recipe's epochs have."""
+        return len(self) // BATCH * EPOCHS
+
+    def batches(self, seed: int, first: int = 0, end: int | None = None) -> Iterator[list[torch.Tensor]]:
+        """Yield the batches from number `first` to `end`, that of all epochs' if None; each epoch has its own order."""
+        each = len(self) // BATCH
+        epoch, order = -1, list(range(len(self)))
+        for number in range(first, self.steps if end is None else end):
+            if number // each != epoch:
+                epoch, order = number // each, list(range(len(self)))
+                random.Random(f"{seed}:{epoch}").shuffle(order)
+            start = number % each * BATCH
+            yield [self[at] for at in order[start : start + BATCH]]
 
 
 class Recipe:
     """A model in full fine-tuning with the recipe's optimizer and its linear decay to zero over `steps`."""
 
-    def __init__(self, model: Any, steps: int) -> None:
+    def __init__(self, model: Any, steps: int, padding: int = 0) -> None:
         self.model = model
+        self._padding = padding
         model.config.use_cache = False
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, eps=EPSILON, weight_decay=0.0)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: max(0.0, 1 - step / steps))
@@ -67,7 +78,7 @@ class Recipe:
     def step(self, batch: Sequence[torch.Tensor]) -> Read:
         """Learn one batch and return what was read."""
         self.model.train()
-        inputs = pad_sequence(list(batch), batch_first=True)  # its padding value is 0, and the loss is told nothing
+        inputs = pad_sequence(list(batch), batch_first=True, padding_value=self._padding)  # the loss is told nothing
         loss = self.model(input_ids=inputs, labels=inputs).loss
         loss.backward()
         clip_grad_norm_(self.model.parameters(), LARGEST_NORM)
@@ -75,3 +86,17 @@ class Recipe:
         self._schedule.step()
         self._optimizer.zero_grad()
         return Read(float(loss.detach()), sum(map(len, batch)), inputs.numel(), len(batch))
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the weights that the next step depends on."""
+        return {
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+
+    def go_on_from(self, state: Mapping[str, Any]) -> None:
+        """Take up a state again; the weights must be those of its step."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
