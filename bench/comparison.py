@@ -15,8 +15,8 @@ from bot.engine.bases import SAFETENSORS, find_base, sha256_of
 from bot.engine.checkpoints import ADAPTER, choose_device
 from bot.settings import load_settings
 from persona.characters import friends
+from training.compare import Measuring
 from training.corpus import load_corpus
-from training.evaluate import Measuring
 from training.held_out import HeldOut
 from training.readings import Ratio, Reading, ratio, read_reading
 from training.report.runlog import read_run

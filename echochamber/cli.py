@@ -31,9 +31,15 @@ def _train() -> Command:
 
 
 def _evaluate() -> Command:
-    from echochamber.training_commands import evaluate  # noqa: PLC0415
+    from echochamber.evaluate_command import evaluate  # noqa: PLC0415
 
     return evaluate
+
+
+def _compare() -> Command:
+    from echochamber.compare_command import compare  # noqa: PLC0415
+
+    return compare
 
 
 def _sweep() -> Command:
@@ -66,7 +72,8 @@ COMMANDS: dict[str, tuple[str, Callable[[], Command | typer.Typer]]] = {
     "corpus": ("Make a corpus of your own chats, and look into any corpus.", _corpus),
     "train": ("Teach a base model how the characters of a corpus talk.", _train),
     "sweep": ("Try recipes in short trainings and recommend one.", _sweep),
-    "evaluate": ("Measure a checkpoint on held-out episodes, beside its untouched base.", _evaluate),
+    "evaluate": ("Measure what a checkpoint is worth, as it is served, on held-out episodes.", _evaluate),
+    "compare": ("Compare two checkpoints on every held-out line, teacher-forced.", _compare),
     "tune": ("Tune how a checkpoint's candidate replies are ranked.", _tune),
     "export": ("Write a trained model for other programs, or publish it.", _export),
 }

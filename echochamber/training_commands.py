@@ -1,21 +1,15 @@
-"""`echochamber train` and `echochamber evaluate`: options in, sentences and tables out."""
+"""`echochamber train`: options in, sentences out."""
 
-import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from bot.settings import SettingsError, load_settings
-
-if TYPE_CHECKING:
-    from training.evaluate import Answer
 
 _STARTED = time.monotonic()
 _REFUSED = 2
@@ -102,59 +96,6 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         except TrainingError as error:
             display.tell(f"Error: {error}.")
             raise typer.Exit(_REFUSED) from error
-
-
-def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
-    model: Annotated[Path, typer.Option(help="A checkpoint folder, or a run's folder.")],
-    corpus: Annotated[str, typer.Option(help="A folder in ConvoKit's format, or the name of a ConvoKit corpus.")],
-    split: Annotated[str, typer.Option(help="validation, test, left-out or all.")] = "validation",
-    against: Annotated[
-        Path | None, typer.Option(help="Compare with this checkpoint or run instead of the untouched base.")
-    ] = None,
-    scenes: Annotated[
-        int | None, typer.Option(min=1, help="Read only so many scenes, drawn at random and always the same ones.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the measures, by episode too, into this file.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Measure a checkpoint on held-out episodes, beside its untouched base or another checkpoint."""
-    from training.evaluate import EvaluationError, Question  # noqa: PLC0415 - torch loads here, not for --help
-    from training.evaluate import evaluate as measure  # noqa: PLC0415
-
-    screen = Console(stderr=True)
-    try:
-        with Progress(console=screen, transient=True) as bar:
-            task = bar.add_task("reading held-out scenes")
-            answer = measure(
-                Question(model, corpus, _cache(), split, device, scenes, against),
-                lambda done, of: bar.update(task, completed=done, total=of),
-            )
-    except EvaluationError as error:
-        screen.print(f"Error: {error}.", markup=False, soft_wrap=True)
-        raise typer.Exit(_REFUSED) from error
-    Console().print(_comparison(answer))
-    if json_file:
-        try:
-            json_file.write_text(json.dumps(answer.to_mapping(), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            screen.print(f"Error: cannot write {json_file}: {error.strerror or error}.", markup=False, soft_wrap=True)
-            raise typer.Exit(_REFUSED) from error
-
-
-def _comparison(answer: "Answer") -> Table:
-    """Return a comparison as a table; a perplexity a token says something only between equal tokenizers."""
-    table = Table(title=Text(answer.title))
-    for column in ("", "bits per byte", "perplexity a token"):
-        table.add_column(column, justify="right" if column else "left")
-    ours, theirs = answer.ours.total, answer.theirs.total
-    same = ours.tokens == theirs.tokens
-    for name, sums in ((answer.against or "untouched base", theirs), ("this checkpoint", ours)):
-        table.add_row(Text(name), f"{sums.bits_per_byte:.4f}", f"{sums.perplexity:.2f}" if same else "")
-    value, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in answer.ratio)
-    table.add_row("difference", f"{value} ({low} to {high})", "")
-    return table
 
 
 def _cache() -> Path:

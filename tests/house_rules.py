@@ -45,6 +45,8 @@ HOMES = {
     "redis": {"bot.history"},
     "rich": {"bot.platforms.console", "echochamber"},
     "safetype": {"bot.words"},
+    "sentence_transformers": {"training.evaluation.answering"},
+    "sklearn": {"training.evaluation.judge"},
     "structlog": {"bot.logs"},
     "telegram": {"bot.platforms.telegram"},
     "tenacity": {"bot.engine.completions"},

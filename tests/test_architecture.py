@@ -33,6 +33,7 @@ PLANTED = {
     "telegram in discord's file": ("bot.platforms.discord", "from telegram import Update"),
     "pydantic outside the settings": ("bot.replier", "from pydantic import SecretStr"),
     "convokit outside the corpus": ("training.train", "from convokit import Corpus"),
+    "an embedder outside its measure": ("training.train", "def f():\n    import sentence_transformers"),
     "a third party without a home": ("bot.replier", "import requests"),
     "the environment as an attribute": ("bot.app", "import os\nos.environ['X']"),
     "the environment by getenv": ("training.train", "import os\nos.getenv('X')"),
@@ -53,7 +54,7 @@ ALLOWED = {
     "persona's neighbours": ("persona.guard", "import re\nfrom persona.dialogue import Scene"),
     "a sibling by a relative import": ("bot.replier", "from .history import History"),
     "a package's own relative import": ("bot.platforms.__init__", "from .errors import PlatformError"),
-    "training measures what is served": ("training.evaluate", "from bot.engine.chooser import Chooser"),
+    "training measures what is served": ("training.compare", "from bot.engine.chooser import Chooser"),
     "the engine's torch": ("bot.engine.local", "def f():\n    import torch"),
     "the composition module": ("echochamber.cli", "from bot.app import run\nfrom training.train import train"),
     "the settings in the root": ("bot.app", "from bot.settings import Settings"),
@@ -93,7 +94,9 @@ def test_no_home_is_listed_in_vain():
     assert {home for homes in HOMES.values() for home in homes} - existing == set()
 
 
-SLOW = ("torch", "transformers", "peft", "gguf", "convokit", "matplotlib", "discord", "telegram")
+SLOW = (
+    "torch", "transformers", "peft", "gguf", "convokit", "matplotlib", "sentence_transformers", "discord", "telegram",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("statement", ["import bot", "import bot.app", "from echochamber.cli import main"])

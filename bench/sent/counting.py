@@ -5,44 +5,14 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.sent.detectors import DETECTORS, NEVER, Said, count_words, normal, wrongs
 from bench.sent.ledger import Draft, Sent
+from training.evaluation.detectors import DETECTORS, NEVER, Said, count_words, normal, wrongs
+from training.evaluation.shares import Share
 
 ANY = "any of these"
 SHORT = 3
-_Z = 1.959964  # two-sided 95 %
-
-
-class Share(NamedTuple):
-    """`hits` of `of`."""
-
-    hits: int
-    of: int
-
-    @property
-    def value(self) -> float:
-        """Return the share; NaN of nothing."""
-        return self.hits / self.of if self.of else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval: Wilson's; of no hits, 0 and three in so many (Hanley and Lippman-Hand 1983)."""
-        if not self.hits:
-            return 0.0, min(1.0, 3 / self.of) if self.of else math.nan
-        p, n, z = self.value, self.of, _Z
-        middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-
-    def __str__(self) -> str:
-        if not self.of:
-            return "none"
-        low, high = (100 * end for end in self.interval)
-        counted = f"{self.hits:,} of {self.of:,}"
-        if not self.hits:
-            return f"{counted}: below {high:.2f} %"
-        return f"{counted}: {100 * self.value:.2f} % ({low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True, slots=True)

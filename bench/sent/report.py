@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bench.sent.counting import ANY, Counted, Slip, middle_and_high
-from bench.sent.detectors import DETECTORS, NEVER
+from training.evaluation.detectors import DETECTORS, NEVER
 
 MOST_CANDIDATES, MOST_FALLBACKS = 0.02, 0.01
 _EXAMPLES = 30

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.sent.__main__ import Progress, main, same_as_before, talk
-from bench.sent.counting import ANY, Count, Counted, Share, count, middle_and_high
-from bench.sent.detectors import DETECTORS, NEVER
+from bench.sent.counting import ANY, Count, Counted, count, middle_and_high
 from bench.sent.ledger import Draft, Ledger, Sent
 from bench.sent.plan import Asked, Talk, plan, read_messages
 from bench.sent.report import markdown
@@ -19,6 +18,8 @@ from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import Abilities, EngineError, GenerateRequest
 from bot.engine.scripted import Line, ScriptedEngine
 from persona.characters import friends
+from training.evaluation.detectors import DETECTORS, NEVER
+from training.evaluation.shares import Share
 
 FRIENDS = friends()
 IDS = [one.id for one in FRIENDS]
@@ -161,12 +162,7 @@ async def test_an_engine_that_fails_ends_the_run_in_a_sentence(tmp_path):
         await held(tmp_path, talks(replies=8), served(EngineError("the model failed")))
 
 
-def test_shares_have_intervals():
-    assert str(Share(0, 2000)) == "0 of 2,000: below 0.15 %"
-    assert str(Share(3, 2000)) == "3 of 2,000: 0.15 % (0.05 to 0.44)"
-    low, high = Share(10, 20).interval
-    assert (low, high) == pytest.approx((0.2993, 0.7007), abs=1e-4)
-    assert str(Share(0, 0)) == "none"
+def test_times_have_a_middle_and_a_high_end():
     assert middle_and_high([3.0, 1.0, 2.0]) == (2.0, 3.0)
     assert math.isnan(middle_and_high([])[0])
 

@@ -9,6 +9,8 @@ from training.report import story, tables
 from training.report.curves import Curve, curves
 from training.report.picture import draw
 from training.report.runlog import RunLog, read_run
+from training.report.served import FILE_NAME as EVALUATION
+from training.report.served import evaluation
 
 FILE_NAME = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -19,8 +21,8 @@ _TOLD_ABOVE = ("base", "corpora")
 def write_report(folder: Path) -> Path:
     """Write `report.html` and its pictures into a run's folder; return the page's path.
 
-    Reads run.json, metrics.jsonl, decisions.jsonl and the card in `model/`, whatever of them is
-    there, so it can be made again at any time. Raises OSError where nothing can be written.
+    Reads run.json, metrics.jsonl, decisions.jsonl, evaluation.json and the card in `model/`, whatever of
+    them is there, so it can be made again at any time. Raises OSError where nothing can be written.
     """
     run = read_run(folder)
     figures = [_figure(folder, curve) for curve in curves(run)]
@@ -28,9 +30,16 @@ def write_report(folder: Path) -> Path:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    page = environment.get_template("report.html.jinja").render(_told(run), figures=figures)
+    told = _told(run) | {"evaluation": evaluation(folder)}
+    page = environment.get_template("report.html.jinja").render(told, figures=figures)
     _replace(folder / FILE_NAME, page.encode(errors="replace"))  # a reply may hold half a character
     return folder / FILE_NAME
+
+
+def add_evaluation(folder: Path, text: str) -> Path:
+    """Keep what `echochamber evaluate` found, as JSON, in a run's folder, and make its page again; raises OSError."""
+    _replace(folder / EVALUATION, text.encode(errors="replace"))
+    return write_report(folder)
 
 
 def _figure(folder: Path, curve: Curve) -> dict[str, Any]:

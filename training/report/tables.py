@@ -105,7 +105,7 @@ def _measure(name: str, records: list[Record], key: str, *, digits: int = 4, rel
 
 
 def interval(run: RunLog) -> str:
-    """Return the interval that `evaluate` measured, where it stands in the card."""
+    """Return the interval that `compare` measured, where it stands in the card."""
     measures = run.card.measures if run.card else {}
     low, high = number(measures, "ratio_low"), number(measures, "ratio_high")
     if low is None or high is None:

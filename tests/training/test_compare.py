@@ -16,7 +16,7 @@ from echochamber.cli import app
 from persona.dialogue import Turn
 from tests.toys import toy_gpt2, toy_llama, toy_scenes
 from tests.training.conftest import write_corpus
-from training.evaluate import EvaluationError, Question, evaluate
+from training.compare import CompareError, Question, compare
 from training.readings import ratio_of_files, read_reading
 from training.train import Options, train
 
@@ -53,7 +53,7 @@ def question(house: Path, corpus: str = "show", **changes: Any) -> Question:
 
 def test_a_checkpoint_stands_beside_its_base(house: Path) -> None:
     steps: list[tuple[int, int]] = []
-    answer = evaluate(question(house), lambda done, of: steps.append((done, of)))
+    answer = compare(question(house), lambda done, of: steps.append((done, of)))
     assert answer.against is None
     assert answer.title.startswith(f"show: {answer.replies} replies of Joey Tribbiani in ")
     assert answer.ratio.value == answer.ours.total.bits_per_byte / answer.theirs.total.bits_per_byte
@@ -65,10 +65,10 @@ def test_a_checkpoint_stands_beside_its_base(house: Path) -> None:
 
 
 def test_in_a_corpus_beside_the_show_everybody_counts(house: Path) -> None:
-    answer = evaluate(question(house, "chat"))
+    answer = compare(question(house, "chat"))
     assert "replies of everybody in" in answer.title
     assert answer.ratio.high < 1, "it was learned from, too"
-    silent = evaluate(question(house, "chat", model=house / "llama"))
+    silent = compare(question(house, "chat", model=house / "llama"))
     assert "replies of everybody" in silent.title
     assert "does not know" in silent.title
     assert {key: one.size for key, one in silent.ours.by_episode.items()} == {
@@ -77,7 +77,7 @@ def test_in_a_corpus_beside_the_show_everybody_counts(house: Path) -> None:
 
 
 def test_two_checkpoints_read_the_same_lines_whatever_their_tokenizers(house: Path, tmp_path: Path) -> None:
-    answer = evaluate(question(house, against=house / "llama", split="all"))
+    answer = compare(question(house, against=house / "llama", split="all"))
     assert answer.against == str(house / "llama")
     assert answer.ours.total.size == answer.theirs.total.size
     assert answer.ratio.value == pytest.approx(answer.ours.total.nats / answer.theirs.total.nats)
@@ -88,7 +88,7 @@ def test_two_checkpoints_read_the_same_lines_whatever_their_tokenizers(house: Pa
 
     files = [tmp_path / f"{name}.json" for name in ("gpt2", "llama")]
     for file in files:
-        alone = evaluate(question(house, model=house / file.stem, split="all"))
+        alone = compare(question(house, model=house / file.stem, split="all"))
         file.write_text(json.dumps(alone.to_mapping()))
     assert ratio_of_files(*files) == pytest.approx(answer.ratio, rel=1e-6)
 
@@ -102,18 +102,18 @@ def test_a_line_that_one_tokenizer_cannot_read_whole_is_asked_of_neither(house: 
     speech = Turn("Joey Tribbiani", " ".join("QWERTY" * 14))  # longer than 128 tokens
     write_corpus(tmp_path / "odd", tuple(type(one)((*one.turns, speech), one.id, one.episode) for one in scenes))
     odd = {"corpus": str(tmp_path / "odd"), "split": "all"}
-    alone = evaluate(question(house, model=wide, against=wide, **odd))
-    both = evaluate(question(house, model=wide, against=house / "gpt2", **odd))
+    alone = compare(question(house, model=wide, against=wide, **odd))
+    both = compare(question(house, model=wide, against=house / "gpt2", **odd))
     assert alone.ratio == (1.0, 1.0, 1.0)
     assert alone.ours.total.size - both.ours.total.size == 6 * len(speech.text)
     assert both.ours.total.size == both.theirs.total.size
 
 
 def test_some_scenes_are_enough_for_a_first_look(house: Path) -> None:
-    answer = evaluate(question(house, split="all", scenes=3))
+    answer = compare(question(house, split="all", scenes=3))
     assert len(answer.ours.by_episode) == 3
     assert answer.title.endswith("in 3 episodes, 3 of 40 scenes drawn at random")
-    assert evaluate(question(house, split="all", scenes=3, model=house / "llama")).ours.by_episode.keys() == (
+    assert compare(question(house, split="all", scenes=3, model=house / "llama")).ours.by_episode.keys() == (
         answer.ours.by_episode.keys()
     )
 
@@ -128,21 +128,21 @@ def test_some_scenes_are_enough_for_a_first_look(house: Path) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_said_in_a_sentence(house: Path, change: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(EvaluationError, match=complaint):
-        evaluate(question(house, **change))
+    with pytest.raises(CompareError, match=complaint):
+        compare(question(house, **change))
 
 
 def test_damaged_weights_and_another_base_are_refused(house: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(house / "gpt2" / "model", broken)
     (broken / ADAPTER).write_bytes(b"not weights")
-    with pytest.raises(EvaluationError, match="cannot be loaded"):
-        evaluate(question(house, model=broken))
+    with pytest.raises(CompareError, match="cannot be loaded"):
+        compare(question(house, model=broken))
     card = json.loads((broken / "persona.json").read_text())
     card["base"]["sha256"] = "0" * 64
     (broken / "persona.json").write_text(json.dumps(card))
-    with pytest.raises(EvaluationError, match="is another one by now"):
-        evaluate(question(house, model=broken))
+    with pytest.raises(CompareError, match="is another one by now"):
+        compare(question(house, model=broken))
 
 
 def test_a_full_checkpoint_needs_its_base_only_to_be_compared_with_it(house: Path, tmp_path: Path) -> None:
@@ -151,16 +151,16 @@ def test_a_full_checkpoint_needs_its_base_only_to_be_compared_with_it(house: Pat
     card = json.loads((moved / "persona.json").read_text())
     card["base"]["name"] = str(tmp_path / "gone")
     (moved / "persona.json").write_text(json.dumps(card))
-    assert evaluate(question(house, model=moved, against=house / "llama", split="all")).ratio == (1.0, 1.0, 1.0)
-    with pytest.raises(EvaluationError, match="there is no base"):
-        evaluate(question(house, model=moved))
+    assert compare(question(house, model=moved, against=house / "llama", split="all")).ratio == (1.0, 1.0, 1.0)
+    with pytest.raises(CompareError, match="there is no base"):
+        compare(question(house, model=moved))
 
 
 def test_the_command_says_whom_it_compared_with(house: Path, tmp_path: Path) -> None:
     file, model = tmp_path / "m.json", str(house / "gpt2")
-    words = ["evaluate", "--model", model, "--corpus", str(house / "show"), "--split", "all", "--scenes", "2"]
+    words = ["compare", "--model", model, "--corpus", str(house / "show"), "--split", "all", "--scenes", "2"]
     environment = {"CACHE_DIR": str(house / "cache"), "COLUMNS": "300"}
-    done = CliRunner().invoke(app("evaluate"), [*words, "--against", model, "--json", str(file)], env=environment)
+    done = CliRunner().invoke(app("compare"), [*words, "--against", model, "--json", str(file)], env=environment)
     assert done.exit_code == 0, done.stderr
     assert "show: 8 replies of Joey Tribbiani in 2 episodes, 2 of 40 scenes drawn at random" in done.stdout
     assert re.search(rf"│ {re.escape(model)} +│ +\d", done.stdout)

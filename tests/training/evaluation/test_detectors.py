@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.sent import detectors
-from bench.sent.detectors import DETECTORS, NEVER, Said, count_words, normal, wrongs
 from persona.characters import find_persona, friends
 from persona.dialogue import Scene, Turn
 from persona.guard import Guard
+from training.evaluation import detectors
+from training.evaluation.detectors import DETECTORS, NEVER, Said, count_words, normal, wrongs
 
 NAMES = frozenset({"Joey Tribbiani", "Joey", "Chandler Bing", "Chandler", "Ross Geller", "Dr. Geller", "Sam Ray"})
 BEFORE = ("I could eat a whole turkey, man.", "Yeah, sure.", "Are you really going to eat all of it?")

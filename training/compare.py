@@ -1,4 +1,4 @@
-"""`echochamber evaluate`: held-out bits per byte of a checkpoint beside its untouched base's, or another checkpoint's.
+"""`echochamber compare`: held-out bits per byte of a checkpoint beside its untouched base's, or another checkpoint's.
 
 Both read the same lines of the same held-out episodes, each in the format it was taught; the
 interval is a paired bootstrap over episodes.
@@ -30,7 +30,7 @@ UNTOUCHED = "untouched base"
 Step = Callable[[int, int], None]
 
 
-class EvaluationError(RuntimeError):
+class CompareError(RuntimeError):
     """A checkpoint or corpus that cannot be measured, in one sentence."""
 
 
@@ -87,15 +87,15 @@ def _silent(done: int, of: int) -> None:
     return
 
 
-def evaluate(question: Question, step: Step = _silent) -> Answer:
-    """Measure a checkpoint; `step` is told how many windows are read. Raises EvaluationError."""
+def compare(question: Question, step: Step = _silent) -> Answer:
+    """Measure a checkpoint; `step` is told how many windows are read. Raises CompareError."""
     try:
-        return _evaluate(question, step)
+        return _compare(question, step)
     except (BaseError, CardError, CheckpointError, CorpusError, FormatError, ReadingError) as error:
-        raise EvaluationError(str(error)) from error
+        raise CompareError(str(error)) from error
 
 
-def _evaluate(question: Question, step: Step) -> Answer:
+def _compare(question: Question, step: Step) -> Answer:
     folders = [checkpoint_folder(one) for one in (question.model, question.against) if one]
     cards = [read_card(folder) for folder in folders]
     corpus = load_corpus(question.corpus, question.cache)

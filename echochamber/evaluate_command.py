@@ -1,0 +1,105 @@
+"""`echochamber evaluate`: options in, the measures as a table, as JSON and into the run's report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from bot.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from training.evaluation.evaluate import Answer
+
+_REFUSED, _INTERRUPTED = 2, 130
+_PAPER = 140  # columns where there is no terminal
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
+    model: Annotated[Path, typer.Option(help="A checkpoint folder, or a run's folder.")],
+    corpus: Annotated[str, typer.Option(help="A folder in ConvoKit's format, or the name of a ConvoKit corpus.")],
+    split: Annotated[str, typer.Option(help="validation, test, left-out or all.")] = "validation",
+    full: Annotated[
+        bool, typer.Option("--full", help="1,000 scored lines and 2,000 replies (hours), not a sample (10 minutes).")
+    ] = False,
+    untouched: Annotated[
+        bool, typer.Option("--untouched", help="Measure the checkpoint's untouched base instead, to stand beside it.")
+    ] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="A checkpoint to stand beside it, measured before; the last one otherwise.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the measures, and what a stranger was told, into this file.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure what a checkpoint is worth, as it is served, on held-out episodes; interrupted, it goes on."""
+    from bot.words import offensive  # noqa: PLC0415 - nothing slow is loaded for --help
+    from training.evaluation.evaluate import EvaluationError, Question  # noqa: PLC0415 - torch loads here
+    from training.evaluation.evaluate import evaluate as measure  # noqa: PLC0415
+    from training.evaluation.plan import FULL, SAMPLE  # noqa: PLC0415
+
+    screen = Console(stderr=True)
+
+    def tell(sentence: str) -> None:
+        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        settings = load_settings()
+        size, words = FULL if full else SAMPLE, offensive(settings.filter)
+        question = Question(model, corpus, settings.cache_dir, split, size, untouched, against, device, words)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=screen, transient=True) as bar:
+            task = bar.add_task("lines and replies")
+            answer = measure(question, tell, lambda done, of: bar.update(task, completed=done, total=of))
+    except (SettingsError, EvaluationError) as error:
+        tell(f"Error: {str(error).removesuffix('.')}.")
+        raise typer.Exit(_REFUSED) from error
+    except KeyboardInterrupt as error:
+        tell("Interrupted: the same command goes on.")
+        raise typer.Exit(_INTERRUPTED) from error
+    page = Console()
+    page.print(table(answer), width=None if page.is_terminal else max(page.width, _PAPER))
+    tell(f"All replies are in {answer.pieces}.")
+    try:
+        _keep(answer, model, json_file)
+    except OSError as error:
+        tell(f"Error: cannot write {error.filename}: {error.strerror or error}.")
+        raise typer.Exit(_REFUSED) from error
+
+
+def table(answer: "Answer") -> Table:
+    """Return the measures, one group of rows each, with people's own lines, the base and another model beside them."""
+    from training.evaluation.wording import beside, interval, number  # noqa: PLC0415 - likewise
+
+    base, other = answer.base, answer.other
+    shown = Table(title=Text(answer.result.title))
+    heads: list[str | Text] = ["", Text(answer.result.name), "95 % interval", "people"]
+    heads += ["untouched base"] * (base is not None) + ([Text(other.name)] if other else [])
+    for place, head in enumerate(heads):
+        shown.add_column(head, justify="right" if place else "left")
+    for measure in answer.result.measures:
+        shown.add_section()
+        shown.add_row(Text(measure.name, style="bold"))
+        for figure in measure.figures:
+            people = "" if figure.people is None else number(figure, figure.people)
+            cells = [number(figure, figure.value), interval(figure), people]
+            cells += [beside(one, measure, figure) for one in (base, other) if one]
+            told = f"  {figure.label}" + (f" ({figure.note})" if figure.value is None else "")
+            shown.add_row(Text(told), *cells)
+    return shown
+
+
+def _keep(answer: "Answer", model: Path, json_file: Path | None) -> None:
+    """Write the answer into a file, and into the report where `model` is a run's folder."""
+    from training.report.page import add_evaluation  # noqa: PLC0415 - draws pictures
+
+    text = json.dumps(answer.to_mapping(), indent=1, ensure_ascii=False) + "\n"
+    if json_file:
+        json_file.write_text(text, encoding="utf-8")
+    if (model / "run.json").is_file() and answer.base is not None:
+        add_evaluation(model, text)
