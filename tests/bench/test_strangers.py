@@ -1,0 +1,263 @@
+"""Blind judging: the sheet tells nobody's origin, verdicts are checked, and figures move with what is judged."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.strangers.__main__ import NAMES, main
+from bench.strangers.pages import figures, replies
+from bench.strangers.sheet import Dealt, deal, read
+from bench.strangers.tally import tally
+from bench.strangers.verdicts import Judged, Verdict, fleiss_kappa
+from persona.characters import friends
+from training.evaluation.pieces import Generated, Ledger
+from training.evaluation.strangers import read_prompts
+
+PROMPTS = read_prompts()
+SIX = [one.name for one in friends()]
+
+
+def write_pieces(file: Path, origin: str, rounds: int = 3, fallbacks: int = 0) -> Path:
+    """Write an evaluation's replies to a stranger, and one to a scene; the first few are fallback lines."""
+    ledger = Ledger(file)
+    ledger.add(Generated("scene", 0, "Not for the sheet.", "stop", False, ()))
+    for number in reversed(range(rounds * len(PROMPTS))):
+        fallback = number < fallbacks
+        text = "" if fallback else f"{origin} says *{number}* | no."
+        ledger.add(Generated("stranger", number, text, "stop", fallback, ()))
+    return file
+
+
+@pytest.fixture
+def pieces(tmp_path: Path) -> list[Path]:
+    fallbacks = {"apple": 0, "plum": 2, "pear": 5}
+    return [write_pieces(tmp_path / f"{one}.jsonl", one, fallbacks=count) for one, count in fallbacks.items()]
+
+
+@pytest.fixture
+def out(tmp_path: Path, pieces: list[Path]) -> Path:
+    main(["sheet", "--replies", *map(str, pieces), "--out", str(tmp_path / "out"), "--part", "100"])
+    return tmp_path / "out"
+
+
+Judge = Callable[[dict], tuple[bool, bool]]
+
+
+def judged(out: Path, *judges: Judge) -> list[str]:
+    """Let readers judge the sheet; return the words that name their verdicts."""
+    files = []
+    for number, judge in enumerate(judges):
+        files.append(out.parent / f"reader-{number}.jsonl")
+        rows = [json.loads(line) for line in (out / "sheet.jsonl").read_text().splitlines()]
+        said = [dict(zip(("sensible", "in_character"), judge(row), strict=True)) | {"id": row["id"]} for row in rows]
+        files[-1].write_text("".join(json.dumps(one) + "\n" for one in reversed(said)))
+    return ["tally", "--out", str(out), "--verdicts", *map(str, files)]
+
+
+def likes(*origins: str, in_character: bool = True) -> Judge:
+    return lambda row: (row["reply"].split()[0] in origins, in_character)
+
+
+def test_a_sheet_shows_prompt_character_and_reply_alone(out: Path) -> None:
+    rows = [json.loads(line) for line in (out / "sheet.jsonl").read_text().splitlines()]
+    assert len(rows) == 9 * len(PROMPTS) - 7, "fallback lines are shown to nobody"
+    assert {tuple(row) for row in rows} == {("id", "prompt", "character", "reply")}
+    assert [row["id"] for row in rows] == [f"{at:03}" for at in range(1, len(rows) + 1)]
+    for row in rows:
+        number = int(re.search(r"\*(\d+)\*", row["reply"])[1]) % len(PROMPTS)
+        assert (row["prompt"], row["character"]) == (PROMPTS[number].text, SIX[number % 6])
+    order = "".join(row["reply"][1] for row in rows)
+    assert max(map(len, re.findall(r"p+|l+|e+", order))) < 12, "they are shuffled"
+    parts = sorted((out / "parts").iterdir())
+    assert [len(part.read_text().splitlines()) for part in parts] == [100] * 5 + [33]
+    assert "".join(part.read_text() for part in parts) == (out / "sheet.jsonl").read_text()
+
+
+def test_the_key_says_whose_each_is(out: Path) -> None:
+    key = json.loads((out / "key.json").read_text())
+    assert key["origins"] == list(NAMES)
+    fruits = dict(zip(NAMES, ("apple", "plum", "pear"), strict=True))
+    rows = {row.id: row.reply for row in read(out).rows}
+    shown = [one for one in key["replies"] if one["id"]]
+    assert all(rows[one["id"]] == f"{fruits[one['origin']]} says *{one['number']}* | no." for one in shown)
+    assert len(key["replies"]) == 9 * len(PROMPTS)
+
+
+def test_the_instructions_hold_the_rubric_and_a_verdict_that_is_taken(out: Path) -> None:
+    text = (out / "instructions.md").read_text()
+    assert "Sensible: it answers what was said" in text
+    assert not any(name in text for name in NAMES)
+    example = json.loads(re.search(r"^\{.*\}$", text, re.MULTILINE)[0])
+    assert example == {"id": "001", "sensible": True, "in_character": False}
+
+
+def test_a_seed_decides_the_order(pieces: list[Path]) -> None:
+    files = dict(zip(NAMES, pieces, strict=True))
+    assert deal(files, 1) == deal(files, 1)
+    assert deal(files, 1).rows != deal(files, 2).rows
+
+
+def test_a_reply_counts_where_two_say_both() -> None:
+    yes, odd, machine = Verdict(True, True), Verdict(True, False), Verdict(False, True)
+    for verdicts, counts in (((yes, yes, machine), True), ((yes, odd, machine), False), ((), False)):
+        assert Judged(verdicts).counts is counts
+    split = Judged((yes, odd, machine))
+    assert (split.sensible, split.in_character) == (True, True), "each alone by other readers, and both by one only"
+    assert not Judged((odd, odd, machine)).in_character
+
+
+def counted(out: Path, *judges: Judge) -> str:
+    words = judged(out, *judges)
+    main([*words, "--markdown", str(out / "page.md")])
+    return (out / "page.md").read_text()
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    cells = [[cell.strip() for cell in line.strip("|\n ").split(" | ")] for line in page.splitlines() if "|" in line]
+    found: dict[str, list[str]] = {}
+    for head, *rest in cells:
+        found.setdefault(head, rest)
+    return found
+
+
+def test_the_tally_counts_by_origin_and_kind(out: Path, capsys: pytest.CaptureFixture) -> None:
+    page = counted(out, likes("apple"), likes("apple", "pear"), likes("plum", "pear", "apple"))
+    rows, total = rows_of(page), 3 * len(PROMPTS)
+    ours, base, copied = (rows[name] for name in NAMES)
+    assert ours[0] == f"{total} of {total}"
+    assert ours[1].startswith("100.0 % (97.")
+    assert base[0] == f"0 of {total}"
+    assert base[1:3] == ["0.0 % (0.0 to 1.7)", "0.00 (0.00 to 0.00)"]
+    assert copied[0] == f"{total - 5} of {total}"
+    assert ours[2].startswith(f"{total / (total - 5):.2f} (1.0")
+    assert [one[-1] for one in (ours, base, copied)] == ["0", "2", "5"]
+    assert rows["greetings"] == ["18 of 18", "0 of 18", "13 of 18"]
+    assert rows["are you a bot"][0] == "15 of 15"
+    assert page.startswith(capsys.readouterr().out.rstrip("\n"))
+
+
+def test_sensible_and_in_character_are_told_apart(out: Path) -> None:
+    strict = likes("apple", in_character=False)
+    rows = rows_of(counted(out, strict, strict, likes("apple")))
+    assert rows[NAMES[0]][0] == f"0 of {3 * len(PROMPTS)}"
+    assert rows[NAMES[0]][3:5] == [str(3 * len(PROMPTS)), "0"]
+    assert rows[NAMES[0]][2] == "–", "nothing of the last one's counts, so there is no ratio"
+
+
+def test_shuffled_verdicts_tell_no_origin_from_another(out: Path) -> None:
+    def by_id(row: dict) -> tuple[bool, bool]:
+        return int(row["id"]) * 7919 % 100 < 60, True
+
+    rows = rows_of(counted(out, by_id, by_id, by_id))
+    shares = [float(rows[name][1].split()[0]) for name in NAMES]
+    assert all(50 < one < 70 for one in shares)
+    low, high = map(float, re.search(r"\((.*) to (.*)\)", rows[NAMES[0]][2]).groups())
+    assert low < 1 < high
+
+
+def test_every_reply_is_printed_and_nothing_in_it_is_markdown(out: Path) -> None:
+    page = counted(out, likes("apple"), likes("apple", "pear"), likes("apple"))
+    for number in range(3 * len(PROMPTS)):
+        assert rf"apple says \*{number}\* \| no." in page
+    assert page.count("*a fallback line*") == 7
+    assert r"| the model that ships | apple says \*0\* \| no. | +++ | +++ | ✓ |" in page
+    assert r"| the copied recipe | pear says \*9\* \| no. | −+− | +++ |  |" in page
+    assert "**1. greetings, to Joey Tribbiani:** Hi, I'm Nadia." in page
+
+
+def test_readers_who_agree_have_a_kappa_of_one(out: Path) -> None:
+    files = [likes("apple")] * 3
+    assert "both 1.00, sensible 1.00, in character –" in counted(out, *files)
+    page = counted(out, likes("apple"), likes("plum", "pear"), likes("apple"))
+    assert float(re.search(r"sensible (-?[\d.]+)", page)[1]) < 0
+
+
+def test_kappa_is_the_one_in_the_books() -> None:
+    counts = [  # Fleiss 1971's method on the example that is usually given: ten subjects, fourteen raters
+        (0, 0, 0, 0, 14), (0, 2, 6, 4, 2), (0, 0, 3, 5, 6), (0, 3, 9, 2, 0), (2, 2, 8, 1, 1),
+        (7, 7, 0, 0, 0), (3, 2, 6, 3, 0), (2, 5, 3, 2, 2), (6, 5, 2, 1, 0), (0, 2, 2, 3, 7),
+    ]  # fmt: skip
+    assert fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
+    assert fleiss_kappa([]) is None
+    assert fleiss_kappa([(3, 0)]) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[1:], r"lacks 1 of 533 replies: \d+$"),
+        (lambda lines: lines[9:], r"lacks 9 of 533 replies: (\d+, ){5}\.\.\.$"),
+        (lambda lines: [*lines, lines[0]], r"line 534: the reply '\d+' was judged before"),
+        (lambda lines: [lines[0].replace('"id": "', '"id": "x'), *lines[1:]], r"line 1: there is no reply 'x\d+' on"),
+        (lambda lines: [lines[0].replace("true", "1"), *lines[1:]], 'line 1: "in_character" must be true or false'),
+        (lambda lines: ["yes", *lines[1:]], "line 1 is not JSON"),
+        (lambda lines: ["[]", *lines[1:]], 'line 1 must be an object with the text field "id"'),
+    ],
+)
+def test_verdicts_that_are_not_one_for_every_reply_are_refused(out: Path, change: Callable, said: str) -> None:
+    words = judged(out, likes(), likes(), likes())
+    file = Path(words[-2])
+    file.write_text("".join(f"{line}\n" for line in change(file.read_text().splitlines())))
+    with pytest.raises(SystemExit, match=rf"{file}.*{said}"):
+        main(words)
+
+
+def test_three_readers_are_three(out: Path) -> None:
+    *words, last = judged(out, likes(), likes(), likes())
+    with pytest.raises(SystemExit, match="give the verdicts of 3 readers, each in a file of its own"):
+        main([*words, words[-1]])
+    with pytest.raises(SystemExit, match="cannot read the verdicts"):
+        main([*words, f"{last}.not"])
+
+
+def test_what_cannot_be_dealt_is_a_sentence(tmp_path: Path, pieces: list[Path]) -> None:
+    short = write_pieces(tmp_path / "short.jsonl", "fig", rounds=2)
+    silent = write_pieces(tmp_path / "silent.jsonl", "fig", rounds=1, fallbacks=len(PROMPTS))
+    (tmp_path / "empty.jsonl").write_text("")
+    ask = ["sheet", "--out", str(tmp_path / "out"), "--replies"]
+    cases = {
+        r"short.jsonl has 120 of 180 replies to a stranger": [*map(str, pieces[:2]), str(short)],
+        r"there is no file .*nowhere.jsonl": [*map(str, pieces[:2]), str(tmp_path / "nowhere.jsonl")],
+        r"empty.jsonl holds no reply to a stranger": [*map(str, pieces[:2]), str(tmp_path / "empty.jsonl")],
+        "give as many different --names as --replies: 2": [*map(str, pieces[:2])],
+        "all replies are fallback lines": [str(silent), "--names", "fig"],
+        "--part must be at least 1": [*map(str, pieces), "--part", "0"],
+    }
+    for said, words in cases.items():
+        with pytest.raises(SystemExit, match=said):
+            main([*ask, *words])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sheet_is_not_dealt_over_one_that_may_have_been_judged(out: Path, pieces: list[Path]) -> None:
+    with pytest.raises(SystemExit, match="holds a sheet already"):
+        main(["sheet", "--replies", *map(str, pieces), "--out", str(out)])
+
+
+def test_a_sheet_without_its_own_key_is_not_counted(out: Path) -> None:
+    words = judged(out, likes(), likes(), likes())
+    lines = (out / "sheet.jsonl").read_text().splitlines(keepends=True)
+    (out / "sheet.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(SystemExit, match="is that of another sheet"):
+        main(words)
+    (out / "sheet.jsonl").write_text("{")
+    with pytest.raises(SystemExit, match=r"is damaged \(JSONDecodeError\)"):
+        main(words)
+    (out / "key.json").unlink()
+    with pytest.raises(SystemExit, match="damaged"):
+        main(words)
+    (out / "sheet.jsonl").write_text("".join(lines))
+    with pytest.raises(SystemExit, match=r"has no key\.json: deal a sheet into it first"):
+        main(words)
+
+
+def test_a_sample_of_one_round_is_judged_too(tmp_path: Path) -> None:
+    files = {name: write_pieces(tmp_path / f"{name}.jsonl", name, rounds=1) for name in ("a", "b")}
+    dealt: Dealt = deal(files, 0)
+    found = tally(dealt, {row.id: Judged((Verdict(True, True),) * 3) for row in dealt.rows})
+    assert found.count("a") == (len(PROMPTS), len(PROMPTS))
+    assert "1.00 (1.00 to 1.00)" in figures(found)
+    assert replies(found).count("✓ |") == 2 * len(PROMPTS)
