@@ -71,7 +71,7 @@ def table(tuned: "Tuned") -> Table:
     shown = Table(title=Text(f"{tuned.title}: the true line first"))
     for column in ("", "weight", "ms", *(_SETS[key] for key in sets), "change"):
         shown.add_column(column, justify="right" if column else "left")
-    weights = tuned.weights.to_mapping()
+    weights = tuned.weights.by_part()
     for row in tuned.rows:
         part = row.name.removeprefix("without ")
         weight = f"{weights[part]:.4f}" if part in weights else ""

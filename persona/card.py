@@ -52,7 +52,7 @@ class Card:
     split: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     measures: Mapping[str, Any] = field(default_factory=dict)
-    ranking: Mapping[str, float] = field(default_factory=dict)
+    ranking: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
     def write(self, folder: Path) -> None:

@@ -20,7 +20,7 @@ from bot.engine.local import LocalEngine
 from bot.engine.shipped import checkpoint_folder, shipped_checkpoint
 from bot.settings import load_settings
 from persona.copied import CopiedLines
-from persona.ranking import Weights
+from persona.ranking import PARTS, Weights
 from training.tuning.reading import Read
 from training.tuning.tune import CANDIDATES, Question, measure
 
@@ -76,8 +76,8 @@ def shown(read: Read, found: Consideration) -> str:
         parts = one.parts
         told = f"({one.refusal})" if one.refusal else ""
         if parts:
-            told = f"{one.score:7.2f} = like {parts.likelihood:5.2f}, info {parts.information:5.1f}, "
-            told += f"gain {parts.persona_gain:5.1f}, common {parts.commonness:5.2f}"
+            values = (f"{part} {value:.2f}" for part in PARTS if (value := getattr(parts, part)) is not None)
+            told = f"{one.score:7.2f} = {', '.join(values)}"
         lines.append(f"\n  {'->' if one.candidate.text == chosen else '  '} {told} {one.candidate.text}")
     return "".join(lines)
 

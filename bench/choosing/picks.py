@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.engine.protocol import Candidate
 from persona.ranking import PARTS, Evidence, Parts, Weights
@@ -48,10 +48,14 @@ def picks(reads: Sequence[Read], weights: Weights) -> list[Picks]:
 
 def ways_to_rank(weights: Weights) -> Mapping[str, Weights]:
     """Return all parts, without each that has a weight, and likelihood and information alone."""
-    table = weights.to_mapping()
+    table = weights.by_part()
     weighing = [part for part in PARTS if table[part] > 0]
-    left_out = {f"without {part}": Weights(**table | {part: 0.0}) for part in weighing if len(weighing) > 1}
-    return {ALL: weights, **left_out, "likelihood alone": Weights(1, 0, 0, 0), "information alone": Weights(0, 1, 0, 0)}
+    left_out = {f"without {part}": replace(weights, **{part: 0.0}) for part in weighing if len(weighing) > 1}
+    alone = {
+        f"{part} alone": replace(weights, **dict.fromkeys(PARTS, 0.0) | {part: 1.0})
+        for part in ("likelihood", "information")
+    }
+    return {ALL: weights, **left_out, **alone}
 
 
 def pick(drawn: Sequence[tuple[Candidate, Evidence]], weights: Weights | None) -> Candidate:

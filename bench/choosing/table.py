@@ -23,7 +23,7 @@ def _worth(tuned: Tuned) -> str:
     sets = [key for key in _SETS if key in tuned.rows[0].first]
     heads = ["the true line first", "weight", "ms a reply", *(_SETS[key] for key in sets), "change, of 20"]
     rows = [heads, ["---", *("--:" for _ in heads[1:])]]
-    weights = tuned.weights.to_mapping()
+    weights = tuned.weights.by_part()
     for row in tuned.rows:
         part = row.name.removeprefix("without ")
         weight = f"{weights[part]:.4f}" if part in weights else ""

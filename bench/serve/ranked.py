@@ -81,8 +81,7 @@ async def _ranked(chooser: Chooser, turns: Turns, persona: Persona, weights: Wei
     if refused:
         raise SystemExit(f"the guard refused a prepared line ({refused[0]})")
     best = next(one.parts for one in found.candidates if found.chosen and one.candidate.text == found.chosen.text)
-    # A part that is 0 was not asked for.
-    if unknown := [name for name, weight in weights.to_mapping().items() if weight and not getattr(best, name, 0)]:
+    if unknown := [name for name, weight in weights.by_part().items() if weight and getattr(best, name, None) is None]:
         raise SystemExit(f"the replies were ranked without {unknown[0]}: the engine could not score them")
     return found
 

@@ -5,24 +5,37 @@ from typing import Any
 
 import pytest
 
-from persona.ranking import PARTS, Evidence, Parts, RankingError, Weights
+from persona.ranking import PARTS, USUAL, Evidence, Parts, RankingError, Usual, Weights
 
-ONE_EACH = Weights(1, 1, 1, 1)
+PLAIN = dict.fromkeys(PARTS, Usual(0.0, 0.0))
+ONE_EACH = Weights(1, 1, 1, 1, PLAIN)
 
 
 def test_what_was_not_asked_is_worth_nothing() -> None:
-    assert Parts.of(Evidence(5, -10.0)) == Parts(-2.0)
+    alone = Parts.of(Evidence(5, -10.0))
+    assert alone == Parts(-2.0, tokens=5)
+    assert ONE_EACH.score(alone) == Weights(1, 0, 0, 0, PLAIN).score(alone)
+    assert Weights(0, 1, 1, 1).score(alone) == 0, "whatever it usually is"
 
 
 def test_information_is_how_much_likelier_the_reply_is_here_than_nowhere() -> None:
     assert Parts.of(Evidence(5, -10.0, nowhere=-25.0)).information == 3.0
 
 
-def test_no_part_pays_for_length() -> None:
+def test_a_part_is_what_a_token_is_worth() -> None:
     short, long = (
         Parts.of(Evidence(size, -2.0 * size, -5.0 * size, (-3.0 * size,), (-4.0 * size,))) for size in (2, 20)
     )
-    assert short == long == Parts(-2.0, 3.0, 2.0, -3.0)
+    assert short == Parts(-2.0, 3.0, 2.0, -3.0, 2)
+    assert long == Parts(-2.0, 3.0, 2.0, -3.0, 20)
+
+
+@pytest.mark.parametrize("size", [2, 5, 40])
+def test_no_length_is_worth_anything_by_itself(size: int) -> None:
+    usual = Parts(*(USUAL[part].of(size) for part in PARTS), size)
+    assert Weights().score(usual) == pytest.approx(0)
+    better = Parts(usual.likelihood + 1 / math.sqrt(size), *(getattr(usual, part) for part in PARTS[1:]), size)
+    assert Weights().score(better) == pytest.approx(1), "one standard step of a mean, however many it is the mean of"
 
 
 def test_persona_gain_is_against_any_other_name() -> None:
@@ -41,12 +54,12 @@ def test_what_everybody_says_everywhere_costs() -> None:
 
 def test_the_score_is_the_weighted_sum() -> None:
     assert ONE_EACH.score(Parts(-2.0, 15.0, 3.0, -4.0)) == -2.0 + 15.0 + 3.0 + 4.0
-    assert Weights(2.0, 0.1, 0.5, 0).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
+    assert Weights(2.0, 0.1, 0.5, 0, PLAIN).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
 
 
 def test_very_unlikely_replies_are_still_compared() -> None:
     parts = Parts.of(Evidence(400, -5000.0, -6000.0, (-7000.0, -9000.0), (-5100.0, -5200.0)))
-    assert all(map(math.isfinite, (parts.likelihood, parts.information, parts.persona_gain, parts.commonness)))
+    assert all(math.isfinite(getattr(parts, part)) for part in PARTS)
     assert parts.persona_gain == pytest.approx((100 + math.log(2)) / 400)
 
 
@@ -54,6 +67,8 @@ def test_weights_make_a_round_trip_through_a_card() -> None:
     assert Weights.from_mapping(ONE_EACH.to_mapping()) == ONE_EACH
     assert Weights.from_mapping({}) == Weights()
     assert Weights.from_mapping({"information": 2}) == Weights(0, 2, 0, 0)
+    known = {"likelihood": [-3, 0.5]}
+    assert Weights.from_mapping({"usual": known}).usual == USUAL | {"likelihood": Usual(-3.0, 0.5)}
 
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "1", None, True])
@@ -65,7 +80,16 @@ def test_a_weight_is_a_number_from_0_up(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("table", "complaint"),
-    [({"charm": 1.0}, "unknown weight 'charm'"), ({"information": 0}, "at least one"), ([1], "must be a table")],
+    [
+        ({"charm": 1.0}, "unknown weight 'charm'"),
+        ({"information": 0}, "at least one"),
+        ([1], "must be a table"),
+        ({"usual": 3}, "must be a table of its parts"),
+        ({"usual": {"charm": [1, 2]}}, "must be a table of its parts"),
+        ({"usual": {"likelihood": [1]}}, "likelihood must be two numbers"),
+        ({"usual": {"likelihood": [1, math.nan]}}, "likelihood must be two numbers"),
+        ({"usual": {"likelihood": "ab"}}, "likelihood must be two numbers"),
+    ],
 )
 def test_a_table_that_ranks_nothing_is_refused(table: Any, complaint: str) -> None:
     with pytest.raises(RankingError, match=complaint):

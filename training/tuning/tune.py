@@ -22,8 +22,9 @@ from training.corpus import Corpus, CorpusError, load_corpus
 from training.held_out import choose_held_out
 from training.tuning.ablation import Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
-from training.tuning.logit import Fit, fit
+from training.tuning.logit import fit
 from training.tuning.reading import Read, Reader, Step
+from training.tuning.usual import usual_of
 
 CONTEXTS, CANDIDATES = 60, 8
 Tell = Callable[[str], None]
@@ -114,22 +115,18 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
         reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
     except (CardError, CorpusError, EngineError) as error:
         raise TuningError(str(error)) from error
-    choices = [sets_of(one) for one in reads]
+    usual = usual_of([known for one in reads for _, known in one.drawn])
+    choices = [sets_of(one, usual) for one in reads]
     found = fit([choice for one in choices for choice in one.taught()], range(len(PARTS)))
     if not found.weights.any():
         raise TuningError("no part of the ranking tells the true lines from others: the weights stay as they are")
     episodes = {one.episode for one in contexts}
     title = f"{corpus.name}: {len(contexts)} lines of {len(episodes)} validation {corpus.unit}s"
-    return _tuned(title, found, ablation(choices), milliseconds, reads)
-
-
-def _tuned(
-    title: str, found: Fit, rows: Sequence[Row], milliseconds: Mapping[str, float], reads: Sequence[Read]
-) -> Tuned:
-    standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
     weights = dict(zip(PARTS, (round(float(one), 4) for one in found.weights), strict=True))
+    standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
     refused = tuple(PARTS[at] for at in found.refused)
-    return Tuned(title, Weights(**weights), standard, refused, tuple(rows), milliseconds, tuple(reads))
+    tuned = Weights(**weights, usual=usual)
+    return Tuned(title, tuned, standard, refused, tuple(ablation(choices)), milliseconds, tuple(reads))
 
 
 def _contexts(card: Card, corpus: Corpus, question: Question) -> list[Context]:
