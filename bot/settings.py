@@ -145,13 +145,13 @@ class Settings(BaseSettings):
         le=10_000,
     )
     temperature: float = _setting(
-        0.8, "How freely the next word is drawn; 0 always takes the likeliest.", "a number from 0 to 2", ge=0, le=2
+        1.0, "How freely the next word is drawn; 0 always takes the likeliest.", "a number from 0 to 2", ge=0, le=2
     )
     top_p: float = _setting(
-        0.9, "Share of the likeliest next words that is drawn from.", "a number above 0 and up to 1", gt=0, le=1
+        0.95, "Share of the likeliest next words that is drawn from.", "a number above 0 and up to 1", gt=0, le=1
     )
     min_p: float = _setting(
-        0.0,
+        0.05,
         "Next words less likely than this share of the likeliest are never drawn.",
         "a number from 0 to below 1",
         ge=0,

@@ -63,7 +63,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         tell("Interrupted: the same command goes on.")
         raise typer.Exit(_INTERRUPTED) from error
     page = Console()
-    page.print(table(answer), width=None if page.is_terminal else max(page.width, _PAPER))
+    if not page.is_terminal:
+        page.width = max(page.width, _PAPER)
+    page.print(table(answer))
     tell(f"All replies are in {answer.pieces}.")
     try:
         _keep(answer, model, json_file)
@@ -77,6 +79,7 @@ def table(answer: "Answer") -> Table:
     from training.evaluation.wording import beside, interval, number  # noqa: PLC0415 - likewise
 
     base, other = answer.base, answer.other
+    others = [one for one in (base, other) if one]
     shown = Table(title=Text(answer.result.title))
     heads: list[str | Text] = ["", Text(answer.result.name), "95 % interval", "people"]
     heads += ["untouched base"] * (base is not None) + ([Text(other.name)] if other else [])
@@ -86,11 +89,12 @@ def table(answer: "Answer") -> Table:
         shown.add_section()
         shown.add_row(Text(measure.name, style="bold"))
         for figure in measure.figures:
-            people = "" if figure.people is None else number(figure, figure.people)
-            cells = [number(figure, figure.value), interval(figure), people]
-            cells += [beside(one, measure, figure) for one in (base, other) if one]
-            told = f"  {figure.label}" + (f" ({figure.note})" if figure.value is None else "")
-            shown.add_row(Text(told), *cells)
+            if figure.value is not None:
+                people = "" if figure.people is None else number(figure, figure.people)
+                cells = [number(figure, figure.value), interval(figure), people]
+                shown.add_row(Text(f"  {figure.label}"), *cells, *(beside(one, measure, figure) for one in others))
+        for note in dict.fromkeys(figure.note for figure in measure.figures if figure.value is None):
+            shown.add_row(Text(f"  not measured: {note}"))
     return shown
 
 

@@ -77,13 +77,13 @@ def _bits(known: Sequence[_Known]) -> Measure:
 def _identification(known: Sequence[_Known]) -> Measure:
     """Measure who says what, of lines that have words enough to tell by (the headline) and of all."""
     worded = [one for one in known if len(words_of(one.line.said)) >= WORDS]
-    headline = _identified(worded, "who", f" of {WORDS} words and more")
-    return Measure(WHO, (*headline, *_identified(known, "who_all", "")))
+    headline = _identified(worded, "who", f"lines of {WORDS} words and more")
+    return Measure(WHO, (*headline, *_identified(known, "who_all", "any line")))
 
 
 def _identified(known: Sequence[_Known], key: str, which: str) -> tuple[Figure, ...]:
     names = list(known[0].piece.here) if known else []
-    note = counted(len(known), "line") + which
+    note = counted(len(known), "line")
     model, nowhere, rule, ahead = (Interval(None),) * 4
     if len(names) == 1:
         note = _ALONE
@@ -93,10 +93,10 @@ def _identified(known: Sequence[_Known], key: str, which: str) -> tuple[Figure, 
         model, nowhere, rule = (mean_interval(episodes, one) for one in (ours, bare, ruled))
         ahead = paired_difference(episodes, ours, ruled)
     return (
-        Figure(key, "speaker found by the model", *model, "share", note=note),
-        Figure(f"{key}_nowhere", "the model without context", *nowhere, "share", note=note),
-        Figure(f"{key}_rule", "the best rule that ignores the line", *rule, "share", note=note),
-        Figure(f"{key}_ahead", "the model less the rule", *ahead, "points", note=note),
+        Figure(key, f"speaker found by the model, {which}", *model, "share", note=note),
+        Figure(f"{key}_nowhere", f"the model without context, {which}", *nowhere, "share", note=note),
+        Figure(f"{key}_rule", f"the best rule that ignores the line, {which}", *rule, "share", note=note),
+        Figure(f"{key}_ahead", f"the model less the rule, {which}", *ahead, "points", note=note),
     )
 
 

@@ -35,6 +35,7 @@ def evaluation(folder: Path) -> dict[str, Any] | None:
                         ],
                     }
                     for figure in measure.figures
+                    if figure.value is not None
                 ],
             }
             for measure in result.measures

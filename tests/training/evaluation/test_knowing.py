@@ -85,7 +85,8 @@ def test_short_lines_are_no_part_of_the_headline() -> None:
     lines = [line(0, ("Ann",), 0, "the soup is cold"), line(1, ("Ann",), 1, "It's the soup!")]
     found = by_key(knowing(lines, scored(lines, lambda of: knows(of) if of.number else NOBODY)))
     assert found["who"].value == pytest.approx(1 / 6)
-    assert found["who"].note == "1 line of 4 words and more"
+    assert found["who"].note == "1 line"
+    assert found["who"].label == "speaker found by the model, lines of 4 words and more"
     assert found["who_all"].value == pytest.approx((1 / 6 + 1) / 2)
 
 
