@@ -38,6 +38,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Measure what a checkpoint is worth, as it is served, on held-out episodes; interrupted, it goes on."""
+    from bot.engine.chooser import ChooserOptions  # noqa: PLC0415 - likewise
+    from bot.engine.protocol import Sampling  # noqa: PLC0415 - likewise
     from bot.words import offensive  # noqa: PLC0415 - nothing slow is loaded for --help
     from training.evaluation.evaluate import EvaluationError, Question  # noqa: PLC0415 - torch loads here
     from training.evaluation.evaluate import evaluate as measure  # noqa: PLC0415
@@ -51,7 +53,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     try:
         settings = load_settings()
         size, words = FULL if full else SAMPLE, offensive(settings.filter)
-        question = Question(model, corpus, settings.cache_dir, split, size, untouched, against, device, words)
+        sampling = Sampling(settings.temperature, settings.top_p, settings.min_p)
+        options = ChooserOptions(sampling, settings.longest_reply, settings.candidates)
+        question = Question(model, corpus, settings.cache_dir, split, size, untouched, against, device, words, options)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=screen, transient=True) as bar:
             task = bar.add_task("lines and replies")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.bases import BaseError
-from bot.engine.chooser import Offensive
+from bot.engine.chooser import ChooserOptions, Offensive
 from bot.engine.protocol import EngineError
 from bot.engine.shipped import checkpoint_folder
 from persona.card import Card, CardError, read_card
@@ -53,6 +53,7 @@ class Question:
     against: Path | None = None
     device: str = "auto"
     offensive: Offensive | None = None
+    options: ChooserOptions = ChooserOptions()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ def _prepared(question: Question) -> _Job:
 
 
 def _evaluate(job: _Job, question: Question, tell: Tell, step: Step) -> Answer:
-    base = job.store.record(base_id(job.card))
-    ours = base if question.untouched else job.store.record(model_id(job.folder, job.card))
+    base = job.store.record(base_id(job.card, question.options))
+    ours = base if question.untouched else job.store.record(model_id(job.folder, job.card, question.options))
     bare = Plan(job.plan.lines, ())
     of = job.plan.pieces + (0 if question.untouched else bare.pieces)
     lines, replies = _computed(job, question, ours, (job.plan, 0, of), step)
@@ -159,8 +160,8 @@ def _computed(
 ) -> tuple[Mapping[int, ScoredLine], Mapping[tuple[str, int], Generated]]:
     """Return a model's pieces, computing those that are missing; `work` is a plan, pieces done before, and in all."""
     plan, before, of = work
-    folder = None if record.folder.name == base_id(job.card) else job.folder
-    serving = Serving(folder, question.cache, job.card.base.name, question.device, question.offensive)
+    folder = None if record.folder.name == base_id(job.card, question.options) else job.folder
+    serving = Serving(folder, question.cache, job.card.base.name, question.device, question.offensive, question.options)
     with record.ledger() as ledger:
         if not ledger.has(plan):
             asyncio.run(_compute(job, serving, (plan, ledger), lambda done: step(before + done, of)))
@@ -174,12 +175,12 @@ async def _compute(job: _Job, serving: Serving, work: tuple[Plan, Ledger], step:
 
 def _other(job: _Job, question: Question) -> Result | None:
     """Return the result that stands beside this one; raises CardError for a checkpoint that is none."""
-    base = base_id(job.card)
+    base = base_id(job.card, question.options)
     if question.against is None:
-        ours = base if question.untouched else model_id(job.folder, job.card)
+        ours = base if question.untouched else model_id(job.folder, job.card, question.options)
         return job.store.latest(ours, base)
     folder = checkpoint_folder(question.against)
-    found = job.store.record(model_id(folder, read_card(folder))).read()
+    found = job.store.record(model_id(folder, read_card(folder), question.options)).read()
     if found is None:
         raise StoreError(f"{question.against} was not measured on the same lines yet: evaluate it first")
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.bases import sha256_of
+from bot.engine.chooser import ChooserOptions
 from persona.card import Card
 from training.evaluation.figures import Measure, from_mapping, to_mapping
 from training.evaluation.pieces import Ledger
@@ -111,19 +112,19 @@ class Store:
         return max((one for one in found if one), key=lambda one: one.when, default=None)
 
 
-def model_id(folder: Path, card: Card) -> str:
-    """Return what tells a checkpoint from others: its weights, its format, its characters and its ranking."""
+def model_id(folder: Path, card: Card, options: ChooserOptions) -> str:
+    """Return what tells a checkpoint as it is served from others: weights, format, characters, ranking, sampling."""
     weights = [sha256_of(folder / name) for name in _WEIGHTS if (folder / name).is_file()]
-    about = [
-        card.base.sha256,
-        *weights,
-        card.format,
-        sorted(card.ranking.items()),
-        [one.name for one in card.characters],
-    ]
+    names = [one.name for one in card.characters]
+    about = [card.base.sha256, *weights, card.format, sorted(card.ranking.items()), names, _served(options)]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def base_id(card: Card) -> str:
-    """Return what tells a card's untouched base from others."""
-    return f"base-{card.base.sha256[:12]}"
+def base_id(card: Card, options: ChooserOptions) -> str:
+    """Return what tells a card's untouched base, served likewise, from others."""
+    about = [card.base.sha256, _served(options)]
+    return f"base-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}"
+
+
+def _served(options: ChooserOptions) -> str:
+    return repr((options.sampling, options.longest, options.candidates, options.attempts))
