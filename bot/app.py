@@ -199,7 +199,10 @@ def _personas(folder: Path | None, beside: Sequence[Path]) -> tuple[Persona, ...
 
 def _beside(settings: Settings) -> list[Path]:
     named = (one.strip() for one in settings.adapters.split(","))
-    return [checkpoint_folder(Path(one).expanduser()) for one in named if one]
+    try:
+        return [checkpoint_folder(Path(one).expanduser()) for one in named if one]
+    except RuntimeError as error:
+        raise SettingsError("ADAPTERS names a home folder that does not exist: give whole paths") from error
 
 
 def _checkpoint(settings: Settings) -> Path | None:

@@ -15,7 +15,7 @@ from persona.dialogue import Scene
 from persona.harmless import GUEST
 from persona.words import words_of
 
-_LONGEST_LOOP, _TIMES = 4, 3
+_LONGEST_LOOP, _TIMES = 8, 3
 _REPEATED, _SHORTEST_OWN_LINE = 4, 2
 # Control tokens are looked for in the text without its spaces, markup in the text as it is.
 _CONTROL = re.compile(
@@ -24,7 +24,7 @@ _CONTROL = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(r"</?[A-Za-z][^<>\n]*>|\[/?[A-Z][A-Z_ ]+\]|\{\{")
-_PUNCTUATION_RUN = re.compile(r"([^\w\s]|_)(?:\s*\1){3}|[!?]{4}")
+_PUNCTUATION_RUN = re.compile(r"([^\w\s]|_)(?:\s*\1){3}|[!?]{4}|!(?:\s*!){2}")
 _BREAK = re.compile(r"""(?:\A|[\n\r]|[.!?…]["'”’)\]]*\s|(?<=\s)["“«(\[*_])\W*""")
 # What opens a turn in the two screenplay formats: a name and a colon (not that of a smiley or a time), or a
 # line that is nothing but a name.
@@ -73,7 +73,7 @@ class Guard:
 
 
 def loops(text: str) -> bool:
-    """Say whether one to four words stand three or more times in a row in `text`."""
+    """Say whether one to eight words stand three or more times in a row in `text`."""
     return _runs_in_circles(words_of(text))
 
 

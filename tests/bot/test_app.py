@@ -19,7 +19,7 @@ from bot.engine.local import LocalEngine
 from bot.engine.scripted import ScriptedEngine
 from bot.platforms.errors import PlatformError
 from bot.replier import Incoming, Replier
-from bot.settings import Settings, load_settings
+from bot.settings import Settings, SettingsError, load_settings
 from persona.dialogue import Turn
 
 ROOT = Path(__file__).parents[2]
@@ -255,3 +255,10 @@ def test_the_module_runs_without_torch_where_there_is_no_token(tmp_path: Path) -
     assert "DISCORD_TOKEN" in complaints
     assert "TELEGRAM_TOKEN" in complaints
     assert "Traceback" not in complaints
+
+
+async def test_adapters_in_a_home_that_nobody_has_are_said_in_a_sentence():
+    settings = load_settings(None, adapters="~nobody-of-that-name/adapter")
+    with pytest.raises(SettingsError, match="ADAPTERS names a home folder that does not exist"):
+        async with open_house(settings, fresh=True, engine=ScriptedEngine(["Hi."])):
+            pass
