@@ -94,13 +94,14 @@ class _Work:
     async def line(self, line: Line) -> None:
         """Score a line under every name and among others, after its scene and after none."""
         served, scorer = self.served, Scorer(self.served.engine, self.served.personas)
-        texts = [line.said, *line.others] if line.others else []
+        texts = [line.said, *line.others]
         names = [one.name for one in served.personas]
         after = [line.conversation, Scene(())]
+        # First alone: what is known of the scene by then is computed for none of the names once more.
+        here = await scorer.here(Situation(line.conversation, line.persona), texts)
         # Every name is asked alike: what is computed in other batches is rounded otherwise.
         said = [scorer.here(Situation(scene, one), [line.said]) for scene in after for one in served.personas]
-        among = [scorer.here(Situation(scene, line.persona), texts) for scene in after]
-        *found, here, nowhere = await together(*said, *among)
+        *found, nowhere = await together(*said, scorer.nowhere(Situation(line.conversation, line.persona), texts))
         each = [one for [one] in found]
         self._keep(
             ScoredLine(
@@ -108,7 +109,7 @@ class _Work:
                 served.tokens(line.said),
                 dict(zip(names, each[: len(names)], strict=True)),
                 dict(zip(names, each[len(names) :], strict=True)),
-                tuple(zip(here, nowhere, map(served.tokens, texts), strict=True)),
+                tuple(zip(here, nowhere, map(served.tokens, texts), strict=True)) if line.others else (),
             )
         )
 
