@@ -1,7 +1,7 @@
 """What each way to rank would have sent: its picks among the candidates that were drawn and that the guard let pass."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.engine.protocol import Candidate
@@ -9,7 +9,10 @@ from persona.ranking import PARTS, Evidence, Parts, Weights
 from persona.words import words_of
 from training.tuning.reading import Read
 
-FIRST, ALL = "the first that was drawn", "all parts"
+FIRST, ALL, PEOPLE = "the first that was drawn", "all parts", "people"
+A_TOKEN = "all parts a token, whatever the length"
+_SHORT = 3
+Score = Callable[[Parts], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Picks:
         """Return the words of a reply, on average."""
         return sum(len(words_of(text)) for text in self.texts) / len(self.texts)
 
+    def short(self) -> float:
+        """Return the share of replies of three words or fewer."""
+        return sum(len(words_of(text)) <= _SHORT for text in self.texts) / len(self.texts)
+
     def again(self) -> float:
         """Return the share of replies that were sent in another context too."""
         said = [" ".join(words_of(text)) for text in self.texts]
@@ -40,14 +47,17 @@ class Picks:
 
 
 def picks(reads: Sequence[Read], weights: Weights) -> list[Picks]:
-    """Return the picks of every way to rank, in contexts with two candidates or more."""
-    drawn = [read.drawn for read in reads if len(read.drawn) > 1]
-    ways: dict[str, Weights | None] = {FIRST: None, **ways_to_rank(weights)}
-    return [Picks(name, tuple(pick(one, way).text for one in drawn)) for name, way in ways.items()]
+    """Return what was truly said, and the picks of every way to rank, in contexts with two candidates or more."""
+    chosen_among = [read for read in reads if len(read.drawn) > 1]
+    ways: dict[str, Score | None] = {FIRST: None, **ways_to_rank(weights)}
+    return [
+        Picks(PEOPLE, tuple(read.context.said for read in chosen_among)),
+        *(Picks(name, tuple(pick(read.drawn, way).text for read in chosen_among)) for name, way in ways.items()),
+    ]
 
 
-def ways_to_rank(weights: Weights) -> Mapping[str, Weights]:
-    """Return all parts, without each that has a weight, and likelihood and information alone."""
+def ways_to_rank(weights: Weights) -> Mapping[str, Score]:
+    """Return all parts, with and without regard to length, without each that has a weight, and two alone."""
     table = weights.by_part()
     weighing = [part for part in PARTS if table[part] > 0]
     left_out = {f"without {part}": replace(weights, **{part: 0.0}) for part in weighing if len(weighing) > 1}
@@ -55,11 +65,17 @@ def ways_to_rank(weights: Weights) -> Mapping[str, Weights]:
         f"{part} alone": replace(weights, **dict.fromkeys(PARTS, 0.0) | {part: 1.0})
         for part in ("likelihood", "information")
     }
-    return {ALL: weights, **left_out, **alone}
+    ranked = {name: one.score for name, one in {ALL: weights, **left_out, **alone}.items()}
+
+    def a_token(parts: Parts) -> float:
+        values = {part: getattr(parts, part) or 0.0 for part in PARTS}
+        return sum((-1 if part == "commonness" else 1) * table[part] * value for part, value in values.items())
+
+    return ranked | {A_TOKEN: a_token}
 
 
-def pick(drawn: Sequence[tuple[Candidate, Evidence]], weights: Weights | None) -> Candidate:
-    """Return the best of the candidates; the first where there are no weights."""
-    if weights is None:
+def pick(drawn: Sequence[tuple[Candidate, Evidence]], score: Score | None) -> Candidate:
+    """Return the best of the candidates; the first where there is no score."""
+    if score is None:
         return drawn[0][0]
-    return max(drawn, key=lambda one: weights.score(Parts.of(one[1])))[0]
+    return max(drawn, key=lambda one: score(Parts.of(one[1])))[0]

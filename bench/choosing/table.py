@@ -34,10 +34,11 @@ def _worth(tuned: Tuned) -> str:
 
 def _sent(sent: Sequence[Picks]) -> str:
     best = next(one for one in sent if one.name == ALL)
-    rows = [["what is sent", "words", "distinct-2", "sent twice", "as with all parts"], ["---", *["--:"] * 4]]
+    rows = [["what is sent", "words", "three or fewer", "distinct-2", "sent twice", "as with all parts"]]
+    rows.append(["---", *["--:"] * 5])
     for one in sent:
-        shares = (f"{100 * value:.0f} %" for value in (one.again(), one.same_as(best)))
-        rows.append([one.name, f"{one.words():.1f}", f"{one.distinct():.3f}", *shares])
+        short, again, same = (f"{100 * value:.0f} %" for value in (one.short(), one.again(), one.same_as(best)))
+        rows.append([one.name, f"{one.words():.1f}", short, f"{one.distinct():.3f}", again, same])
     return f"The picks in {len(best.texts)} contexts with two candidates or more.\n\n{_lines(rows)}"
 
 

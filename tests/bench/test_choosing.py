@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bench.choosing.__main__ import median_steps, shown
-from bench.choosing.picks import ALL, FIRST, Picks, picks
+from bench.choosing.picks import A_TOKEN, ALL, FIRST, PEOPLE, Picks, picks
 from bench.choosing.table import markdown
 from bot.engine.chooser import Consideration, Considered
 from bot.engine.protocol import Candidate
@@ -36,13 +36,24 @@ def test_each_way_to_rank_picks_for_itself() -> None:
 
 def test_a_part_without_weight_is_not_left_out_again() -> None:
     names = [one.name for one in picks(READS, Weights(1, 1, 0, 0))]
-    assert names == [FIRST, ALL, "without likelihood", "without information", "likelihood alone", "information alone"]
+    without = ["without likelihood", "without information", "likelihood alone", "information alone"]
+    assert names == [PEOPLE, FIRST, ALL, *without, A_TOKEN]
+
+
+def test_without_regard_to_length_the_short_one_wins() -> None:
+    long = Candidate("I had a pizza.", -9.0, 6, "stop"), Evidence(6, -9.0)
+    short = Candidate("Yeah.", -2.4, 2, "stop"), Evidence(2, -2.4)
+    found = {one.name: one.texts for one in picks([Read(CONTEXT, (), (long, short))], Weights(1, 0, 0, 0))}
+    assert found[A_TOKEN] == ("Yeah.",)
+    assert found[ALL] == ("I had a pizza.",)
+    assert found[PEOPLE] == ("Pizza.",)
 
 
 def test_sameness_is_counted_in_words() -> None:
     one = Picks("one", ("Oh my God!", "oh my god", "I see a duck", "Yeah."))
     assert one.again() == 0.5
     assert one.words() == pytest.approx(11 / 4)
+    assert one.short() == 3 / 4
     assert one.distinct() == pytest.approx(5 / 7)  # oh my, my god: twice each
     assert one.same_as(Picks("two", ("Oh my God!", "oh my god", "no", "no"))) == 0.5
     assert Picks("none", ("Yeah.",)).distinct() == 0
