@@ -13,12 +13,22 @@ import torch
 
 from bot.engine.planning import Chunk, choose, plan
 from bot.engine.prefixes import PrefixCache
-from bot.engine.sampling import draw
+from bot.engine.sampling import Drawn, draw, draw_again
 from bot.engine.slots import Slots
 from bot.engine.tasks import Generation, Row, Scoring
 
 _BUDGET = {"cpu": 256, "cuda": 2048}
 _LEAST_BUDGET = 32
+_REDRAWN = 4
+
+
+def _straight(drawn: Drawn, number: int, at: int, task: Generation, logits: torch.Tensor) -> Drawn:
+    """Return what was drawn for candidate `number` from `logits[at]`, or another token where it goes in circles."""
+    refused: list[int] = []
+    while task.goes_in_circles(number, drawn.token) and len(refused) < _REDRAWN:
+        refused.append(drawn.token)
+        drawn = draw_again(logits[at], task.draws[number], refused)
+    return drawn
 
 
 class Batch:
@@ -136,6 +146,7 @@ class Batch:
             for number in (range(row.task.n) if row.number is None else (row.number,))
         ]
         drawn = draw(logits[[at for _, _, at, _ in each]], [task.draws[number] for _, number, _, task in each])
+        drawn = [_straight(one, *asked[1:], logits) for one, asked in zip(drawn, each, strict=True)]
         going: dict[Row, dict[int, list[int]]] = {row: {} for row, _ in drawing}
         for (row, number, _, task), one in zip(each, drawn, strict=True):
             if task.take(number, one):

@@ -17,6 +17,7 @@ from bot.engine.prefixes import PrefixCache, PrefixStats
 from bot.engine.protocol import Candidate, EngineError, GenerateRequest, ScoreRequest
 from bot.engine.slots import Slots
 from bot.engine.tasks import Generation, Scoring
+from persona.words import words_of
 
 _SCORED_TOGETHER = 8
 _WORKING = 0.25  # of the cache's bound, for what a step holds besides: measured with bench.serve --only memory
@@ -51,6 +52,7 @@ class Decoder:
         self._batch = Batch(model, self._slots, self._prefixes, adapters.use if adapters else lambda name: None)
         self._adapter_of = checkpoint.adapter_of
         self._device = checkpoint.device
+        self._words: dict[int, list[str]] = {}
 
     @property
     def stats(self) -> PrefixStats:
@@ -71,6 +73,7 @@ class Decoder:
                 prompt, request.deadline, adapter, anew=request.seed is not None and not first,
                 n=min(self._slots.count, request.n - first), first=first, sampling=request.sampling,
                 longest=longest, seed=seed, ends=self._ends, text_of=self._screenplay.tokenizer.decode,
+                words_of=self._words_of,
             )
             for first in range(0, request.n, self._slots.count)
         ]  # fmt: skip
@@ -115,6 +118,11 @@ class Decoder:
         """Forget tasks, finished or not."""
         for task in tasks:
             self._batch.drop(task)
+
+    def _words_of(self, token: int) -> list[str]:
+        if token not in self._words:
+            self._words[token] = words_of(self._screenplay.tokenizer.decode([token]))
+        return self._words[token]
 
     def _prompt(self, request: GenerateRequest | ScoreRequest, longest: int) -> list[int]:
         room = self._context - max(longest, self._context // 4)

@@ -42,6 +42,14 @@ def draw(logits: torch.Tensor, rows: Sequence[Draw]) -> list[Drawn]:
     return [Drawn(int(token), logprob) for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
 
 
+def draw_again(logits: torch.Tensor, row: Draw, but: Sequence[int]) -> Drawn:
+    """Draw another token for one row of `logits` (V), none of `but`; its log-probability is as for any token."""
+    without = logits.float().clone()
+    without[list(but)] = -torch.inf
+    [drawn] = draw(without.unsqueeze(0), [row])
+    return Drawn(drawn.token, float(logits[drawn.token].float() - logits.float().logsumexp(dim=0)))
+
+
 def new_generator(seed: int, number: int) -> torch.Generator:
     """Return the generator of a request's candidate `number`: the same whatever is drawn beside it."""
     return torch.Generator().manual_seed((seed + number * 0x9E3779B97F4A7C15) % 2**63)

@@ -1,13 +1,15 @@
 """What a batch works on: replies to draw and replies to score, each with the rows that it needs. Imports torch."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from bot.engine.protocol import Candidate, FinishReason, Sampling
 from bot.engine.sampling import Draw, Drawn, new_generator
+
+_LONGEST_LOOP = 8
 
 
 @dataclass(eq=False, slots=True)
@@ -53,7 +55,8 @@ class Task:
 class Generation(Task):
     """Draws `n` candidates, the first of them number `first`, of at most `longest` tokens each.
 
-    `ends` are the tokens that end a reply; `text_of` decodes one.
+    `ends` are the tokens that end a reply; `text_of` decodes one, `words_of` says which words a token is,
+    or parts of words.
     """
 
     n: int = 1
@@ -63,18 +66,31 @@ class Generation(Task):
     seed: int = 0
     ends: frozenset[int] = frozenset()
     text_of: Callable[[list[int]], str] = lambda ids: ""
+    words_of: Callable[[int], Sequence[str]] = lambda token: ()
     draws: list[Draw] = field(init=False)
     drawn: list[list[Drawn]] = field(init=False)
+    said: list[list[str]] = field(init=False)
     finished: dict[int, FinishReason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give each candidate a generator of its own."""
         self.draws = [Draw(self.sampling, new_generator(self.seed, self.first + at)) for at in range(self.n)]
         self.drawn = [[] for _ in range(self.n)]
+        self.said = [[] for _ in range(self.n)]
+
+    def goes_in_circles(self, number: int, token: int) -> bool:
+        """Say whether candidate `number` would say the same one to eight words a third time in a row with `token`.
+
+        The guard would refuse it. Whoever asks for the likeliest tokens gets them.
+        """
+        words = self.words_of(token) if self.sampling.temperature else ()
+        said = self.said[number]
+        return any(_circles([*said[-3 * _LONGEST_LOOP :], *words[: at + 1]]) for at in range(len(words)))
 
     def take(self, number: int, drawn: Drawn) -> bool:
         """Add a token to candidate `number`; say whether it goes on."""
         self.drawn[number].append(drawn)
+        self.said[number] += self.words_of(drawn.token)
         if drawn.token in self.ends:
             self.finished[number] = "stop"
         elif len(self.drawn[number]) >= self.longest:
@@ -99,6 +115,14 @@ class Generation(Task):
         said = [one.token for one in drawn]
         text = self.text_of(said[:-1] if reason == "stop" else said).strip()
         return Candidate(text, sum(one.logprob for one in drawn), len(drawn), reason)
+
+
+def _circles(words: Sequence[str]) -> bool:
+    """Say whether `words` end with one to eight words for the third time in a row."""
+    return any(
+        words[-size:] == words[-2 * size : -size] == words[-3 * size : -2 * size]
+        for size in range(1, min(_LONGEST_LOOP, len(words) // 3) + 1)
+    )
 
 
 @dataclass(eq=False, slots=True)

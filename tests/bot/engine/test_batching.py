@@ -13,6 +13,7 @@ from bot.engine.local import LocalEngine
 from bot.engine.protocol import GenerateRequest, Sampling, ScoreRequest
 from persona.characters import friends
 from persona.dialogue import Scene, Turn
+from persona.guard import loops
 from tests.bot.engine.pupils import JOEY, REPLY, SCENE, untaught
 
 WORDS = ("soup", "spoons", "I am fine", "how are you?", "thank you", "the bowl is cold", "Hello!", "12 or 3")
@@ -148,3 +149,10 @@ async def test_memory_stays_within_the_bound_and_old_conversations_are_computed_
     await engine.generate(first)
     assert engine.stats().found == stats.found
     await engine.aclose()
+
+
+async def test_nobody_who_draws_goes_in_circles(engine):
+    drawn = replace(GREEDY, sampling=Sampling(temperature=0.05, top_p=1.0), longest=60, n=16, seed=1)
+    likeliest = await engine.generate(replace(GREEDY, longest=60))
+    assert any(loops(one.text) for one in likeliest), "this toy does, where it may"
+    assert not any(loops(one.text) for one in await engine.generate(drawn))
