@@ -20,7 +20,6 @@ from bot.engine.tasks import Generation, Scoring
 from persona.words import words_of
 
 _SCORED_TOGETHER = 8
-_WORKING = 0.25  # of the cache's bound, for what a step holds besides: measured with bench.serve --only memory
 _OUT_OF_MEMORY = "the model ran out of memory: set DEVICE=cpu, or a smaller CACHE_MB or LONGEST_REPLY"
 
 _log = logs.logger("engine")
@@ -47,7 +46,7 @@ class Decoder:
         # Whatever control token the model says, nothing behind it could be part of a reply.
         self._ends = frozenset({self._screenplay.end_id, *self._screenplay.tokenizer.controls.values()})
         self._slots = Slots(config, self._context, next(model.parameters()), cache_bytes)
-        self._prefixes = PrefixCache(cache_bytes - int(_WORKING * cache_bytes), self._slots.view(0))
+        self._prefixes = PrefixCache(cache_bytes, self._slots.view(0))
         adapters = checkpoint.adapters
         self._batch = Batch(model, self._slots, self._prefixes, adapters.use if adapters else lambda name: None)
         self._adapter_of = checkpoint.adapter_of

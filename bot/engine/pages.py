@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-_SMALL = getattr(mmap, "MADV_NOHUGEPAGE", None)
 _RETURNS = getattr(mmap, "MADV_DONTNEED", None)
 
 
@@ -25,8 +24,6 @@ class Pages:
             return
         # Private, because shared memory is not given back before it is closed.
         self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if _SMALL is not None:  # huge pages would be there whole for the few positions that a slot fills
-            self._pages.madvise(_SMALL)
         self.tensor = torch.frombuffer(self._pages, dtype=like.dtype).view(tuple(shape))
 
     def give_back(self, *place: int) -> None:
