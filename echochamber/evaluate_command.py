@@ -38,9 +38,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Measure what a checkpoint is worth, as it is served, on held-out episodes; interrupted, it goes on."""
-    from bot.engine.chooser import ChooserOptions  # noqa: PLC0415 - likewise
+    from bot.engine.chooser import ChooserOptions  # noqa: PLC0415 - nothing slow is loaded for --help
     from bot.engine.protocol import Sampling  # noqa: PLC0415 - likewise
-    from bot.words import offensive  # noqa: PLC0415 - nothing slow is loaded for --help
+    from bot.words import offensive  # noqa: PLC0415 - likewise
     from training.evaluation.evaluate import EvaluationError, Question  # noqa: PLC0415 - torch loads here
     from training.evaluation.evaluate import evaluate as measure  # noqa: PLC0415
     from training.evaluation.plan import FULL, SAMPLE  # noqa: PLC0415

@@ -1,7 +1,6 @@
 """Merged weights, kept in the cache: the next start reads them, and needs neither the base's weights nor peft.
 
-peft brings torch's compiler along, 130 MB of memory that a bot would hold for as long as it runs, and over a
-second of every start. Imports torch.
+Imports torch.
 """
 
 import hashlib

@@ -134,6 +134,7 @@ def _prepared(question: Question) -> _Job:
 
 
 def _evaluate(job: _Job, question: Question, tell: Tell, step: Step) -> Answer:
+    other = _other(job, question)  # first: what is not there must not be found out at the end
     base = job.store.record(base_id(job.card, question.options))
     ours = base if question.untouched else job.store.record(model_id(job.folder, job.card, question.options))
     bare = Plan(job.plan.lines, ())
@@ -152,7 +153,7 @@ def _evaluate(job: _Job, question: Question, tell: Tell, step: Step) -> Answer:
     beside = None
     if not question.untouched:
         beside = base.read() or Result(UNTOUCHED, job.title, 0.0, knowing(bare.lines, theirs))
-    return Answer(result, beside, _other(job, question), _heard(job.plan, replies), ours.pieces)
+    return Answer(result, beside, other, _heard(job.plan, replies), ours.pieces)
 
 
 def _computed(

@@ -100,8 +100,10 @@ def test_the_base_and_the_run_before_stand_beside_it(question: Question, tmp_pat
     assert second.other == first.result
     third = evaluate(replace(question, against=other), quiet)
     assert third.other == second.result
+    steps: list[int] = []
     with pytest.raises(EvaluationError, match="was not measured on the same lines yet: evaluate it first"):
-        evaluate(replace(question, against=other, split="all"), quiet)
+        evaluate(replace(question, against=other, split="all"), quiet, lambda done, of: steps.append(done))
+    assert steps == [], "said before anything is computed"
 
 
 @pytest.mark.parametrize(
