@@ -64,6 +64,19 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     masked_share: Annotated[
         float, typer.Option(help="Share of the scenes in which one speaker gets a stranger's name.")
     ] = 0.25,
+    contrast: Annotated[
+        float, typer.Option(help="Weight of telling who says a line from one who does not; 0 leaves it out.")
+    ] = 0.0,
+    exchanges_share: Annotated[
+        float, typer.Option(help="Share of the steps for the characters' exchanges with strangers; 0 leaves them out.")
+    ] = 0.15,
+    exchanges: Annotated[
+        Path | None,
+        typer.Option(help="A folder of exchanges, ID.toml for each persona; for the six friends there are some."),
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Go on from the adapter of a checkpoint or run, with other data or options.")
+    ] = None,
     mixture_temperature: Annotated[
         float, typer.Option(help="Evens out the corpora's weights above 1, sharpens them below.")
     ] = 1.0,
@@ -87,6 +100,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         dropout=dropout, tokens=tokens, micro_tokens=micro_tokens, context=context, max_steps=max_steps,
         device=device, leave_out=tuple(leave_out or ()), train_share=train_share, prompt_weight=prompt_weight,
         masked_share=masked_share, validation_share=validation_share,
+        contrast=contrast, exchanges=exchanges, exchanges_share=exchanges_share, start_from=start_from,
         mixture_temperature=mixture_temperature, patience=patience, save_minutes=save_minutes,
         keep_for_average=keep_for_average, replay=replay, command=("echochamber", *sys.argv[1:]),
     )  # fmt: skip

@@ -55,7 +55,8 @@ class Stage:
     `keep_best` writes the model that ships with its measures, `untouched` gives the base's and the
     seconds that they took, `rehearse` answers the sixteen messages and says which share of the
     replies is repeated, `show` gets every record, `stopped` says why the run has to end at once,
-    "" where it has not.
+    "" where it has not. `begin` is called once, after the untouched base was measured: it loads what
+    the run starts from.
     """
 
     folder: RunFolder
@@ -70,6 +71,7 @@ class Stage:
     team: Team = field(default_factory=Team)
     patience: int = 4
     save_seconds: float = 300.0
+    begin: Callable[[], None] = lambda: None
 
 
 class Conductor(TrainerCallback):
@@ -96,6 +98,7 @@ class Conductor(TrainerCallback):
                 self.stage.decider.validated(state.global_step, seconds)
                 self._note(state.global_step, measures, seconds)
             self.progress = self.stage.team.share(self.progress)
+            self.stage.begin()
         self._decide(state.global_step, control)
 
     def on_step_begin(

@@ -20,7 +20,6 @@ from persona.copied import CopiedLines
 from persona.harmless import harmless_name
 from persona.screenplay import Screenplay
 from training.mixture import Part
-from training.options import Options
 from training.report.modelcard import write_model_card
 
 
@@ -85,9 +84,9 @@ def _record_base(file: Path, base: Base) -> None:
 
 
 def card_of(
-    options: Options, base: Base, screenplay: Screenplay, taught: tuple[Sequence[Part], Sequence[Persona]]
+    asked: Mapping[str, Any], base: Base, screenplay: Screenplay, taught: tuple[Sequence[Part], Sequence[Persona]]
 ) -> Card:
-    """Return the card of a run's checkpoints, but for what each of them measured."""
+    """Return the card of a run's checkpoints, but for what each of them measured; `asked` is what the run was."""
     parts, personas = taught
     weights = {} if math.isclose(parts[0].share, 1.0) else {part.name: round(part.share, 4) for part in parts}
     data = tuple(
@@ -105,9 +104,9 @@ def card_of(
     return Card(
         base=base.card,
         format=screenplay.format.name,
-        kind="full" if options.full else "adapter",
+        kind="full" if asked["full"] else "adapter",
         characters=tuple(personas),
         data=data,
         split=data[0]["split"],  # type: ignore[arg-type]
-        training=options.asked() | versions,
+        training={key: value for key, value in asked.items() if key not in {"corpora", "base"}} | versions,
     )

@@ -13,6 +13,7 @@ from training.export import Exporter
 from training.mixture import Part
 from training.options import Options
 from training.runfolder import RunFolder
+from training.start import Start
 from training.team import Team
 
 
@@ -27,7 +28,10 @@ class Voices:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run works with. `facts` are those of its first start; `log` is what a replay repeats."""
+    """What a run works with. `facts` are those of its first start; `log` is what a replay repeats.
+
+    `start` is the adapter that it goes on from, None for a new one.
+    """
 
     options: Options
     folder: RunFolder
@@ -39,6 +43,7 @@ class Job:
     facts: Mapping[str, Any]
     log: Sequence[Decision] = ()
     team: Team = field(default_factory=Team)
+    start: Start | None = None
 
     @property
     def split(self) -> dict[str, Any]:

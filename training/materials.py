@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 
 from bot.engine.bases import Base
 from persona.dialogue import Scene
+from persona.harmless import GUEST
 from persona.screenplay import Screenplay
+from training.contrast import SHARE as RIVAL_SHARE
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.mixture import Part, parse_corpus, shares
 from training.options import DEFAULT_MINUTES, Options
@@ -59,7 +61,9 @@ def join_parts(
     for number, corpus in enumerate(corpora):
         turns = cached_screenplay(screenplay, corpus, options.cache, tokenizer)
         names = characters if number == 0 else None
-        sampler = Sampler(turns, names, window=window, masked_share=options.masked_share)
+        sampler = Sampler(
+            turns, names, window=window, masked_share=options.masked_share, rival_share=rival_share(options)
+        )
         parts.append((corpus, split if number == 0 else split_scenes(corpus), sampler))
     if len(parts) == 1:
         return (Part(*parts[0]),)
@@ -67,6 +71,30 @@ def join_parts(
     sizes = [0 if weights[0] else _learned(split, sampler) for _, split, sampler in parts]
     weighed = shares(weights, sizes, options.mixture_temperature)
     return tuple(Part(*one, share) for one, share in zip(parts, weighed, strict=True))
+
+
+def rival_share(options: Options) -> float:
+    """Return the share of the taught lines that are read again under another name."""
+    return RIVAL_SHARE if options.contrast else 0.0
+
+
+def with_exchanges(
+    options: Options, parts: tuple[Part, ...], exchanges: Corpus, source: tuple[Base, Screenplay]
+) -> tuple[Part, ...]:
+    """Return `parts` with the exchanges beside them, which get their share of all steps.
+
+    The stranger has another stranger's name in every pass (a masked share of 1 gives them one), and
+    only the character's lines are taught.
+    """
+    base, screenplay = source
+    show = parts[0].sampler
+    turns = cached_screenplay(screenplay, exchanges, options.cache, tokenizer_checksum(base.folder))
+    names = {turn.name for scene in exchanges.scenes for turn in scene.turns} - {GUEST}
+    taught = names | (show.taught or frozenset())
+    sampler = Sampler(turns, taught, window=show.window, masked_share=1.0, rival_share=show.rival_share)
+    share = options.exchanges_share
+    part = Part(exchanges, split_scenes(exchanges), sampler, share, stays=True)
+    return (*(dataclasses.replace(one, share=one.share * (1 - share)) for one in parts), part)
 
 
 def _learned(split: Split, sampler: Sampler) -> int:

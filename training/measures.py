@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from training.contrast import contrast
 from training.samples import Window
 from training.stream import collate
 
@@ -41,28 +42,43 @@ class LearnedLoss(nn.Module):
     """A causal LM that returns the weighted loss of the positions that weigh anything.
 
     Logits are computed for those positions alone: half of a scene's tokens are never learned, and
-    the vocabulary's projection is the largest product of a small model.
+    the vocabulary's projection is the largest product of a small model. `contrast` is the weight of
+    telling a line's speaker from a rival, where windows have rivals.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, contrast: float = 0.0) -> None:
         super().__init__()
         self.model = model
+        self.contrast = contrast
 
     @property
     def core(self) -> Any:
         """Return the causal LM itself, adapters inside."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Return the weighted nats of each position that weighs more than 0, a vector.
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        weights: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        pairs: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the weighted nats of each position that weighs more than 0, a vector; behind them those of each pair.
 
-        The three arguments are (rows, tokens); a weight is that of predicting the token at its place.
+        The arguments are those of `training.stream.collate`; a weight is that of predicting the token at its place.
         """
-        hidden = self.core.get_decoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        places = {} if position_ids is None else {"position_ids": position_ids}
+        hidden = self.core.get_decoder()(input_ids=input_ids, attention_mask=attention_mask, **places).last_hidden_state
         wanted = weights[:, 1:] > 0
+        if pairs is not None:
+            wanted = wanted | (pairs[:, 1:] != 0)
         logits = self.core.get_output_embeddings()(hidden[:, :-1][wanted])
         nats = nn.functional.cross_entropy(logits.float(), input_ids[:, 1:][wanted], reduction="none")
-        return nats * weights[:, 1:][wanted]
+        weighted = nats * weights[:, 1:][wanted]
+        if pairs is None:
+            return weighted
+        return torch.cat([weighted, self.contrast * contrast(nats, pairs[:, 1:][wanted])])
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """Several corpora as one stream: which share of the steps each gets.
 
 The first corpus is the show. The others teach how people talk, everybody in them is learned from,
-and they are left out of the cool-down at a run's end.
+and they are left out of the cool-down at a run's end. Exchanges, the characters' talk with strangers,
+stand beside the show and stay to the end.
 """
 
 import re
@@ -17,12 +18,16 @@ _WEIGHT = re.compile(r"(?P<name>.+):(?P<weight>\d+(?:\.\d*)?|\.\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One corpus of a mixture: its split, how it becomes windows, and its share of the steps."""
+    """One corpus of a mixture: its split, how it becomes windows, and its share of the steps.
+
+    `stays` says whether it is learned from in the cool-down, too.
+    """
 
     corpus: Corpus
     split: Split
     sampler: Sampler
     share: float = 1.0
+    stays: bool = False
 
     @property
     def name(self) -> str:

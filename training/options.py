@@ -9,7 +9,8 @@ LORA_RATE, FULL_RATE = 1e-3, 1e-4
 DEFAULT_MINUTES = 120.0
 # What a resumed run may ask for anew; everything else must be as at the first start.
 _FREE = {"minutes", "max_steps", "out", "cache", "started", "resume", "device", "save_minutes", "keep_for_average"}
-_FREE |= {"replay", "command", "micro_tokens", "corpora", "base", "rehearse"}
+_FREE |= {"replay", "command", "micro_tokens", "corpora", "base", "rehearse", "exchanges", "start_from"}
+_WHERE_USED = ("contrast", "exchanges_share")  # runs from before these were there asked for nothing of the kind
 
 
 class OptionsError(ValueError):
@@ -23,7 +24,9 @@ class Options:
     `corpora` are names or folders, each with `:WEIGHT` behind it or without; the first is the show,
     whose characters are taught. `minutes` is what may be spent over all starts; with `resume` it is
     what is added. `tokens` are those of a step, padding included, `micro_tokens` those that are
-    computed at once.
+    computed at once. `contrast` weighs telling a line's speaker from another name. A share of the steps,
+    `exchanges_share`, is the characters' talk with strangers, from the folder `exchanges` or the project's
+    own. `start_from` is the folder of an adapter to go on from.
     """
 
     corpora: tuple[str, ...]
@@ -48,6 +51,10 @@ class Options:
     train_share: float = 1.0
     prompt_weight: float = 0.0
     masked_share: float = 0.25
+    contrast: float = 0.0
+    exchanges: Path | None = None
+    exchanges_share: float = 0.0
+    start_from: Path | None = None
     mixture_temperature: float = 1.0
     patience: int = 4
     validation_share: float = 0.05
@@ -60,6 +67,7 @@ class Options:
     def asked(self) -> dict[str, Any]:
         """Return what a resumed run must ask for again, as it stands in `run.json` and in the card."""
         chosen = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _FREE}
+        chosen = {name: one for name, one in chosen.items() if one or name not in _WHERE_USED}
         return chosen | {
             "rank": 0 if self.full else self.rank,
             "learning_rate": self.rate(),
@@ -79,6 +87,7 @@ class Options:
     def _rules(self) -> list[tuple[str, bool]]:
         whole = "must be a whole number of at least"
         shares = {"--dropout": self.dropout, "--masked-share": self.masked_share, "validation": self.validation_share}
+        shares |= {"--exchanges-share": self.exchanges_share}
         repeats = not (self.resume and self.replay)
         return [
             ("--corpus must name at least one corpus", bool(self.corpora)),
@@ -102,5 +111,6 @@ class Options:
                 0 < self.mixture_temperature < math.inf,
             ),
             (f"--train-share must be above 0 and at most 1, not {self.train_share}", 0 < self.train_share <= 1),
+            (f"--contrast must be a number of at least 0, not {self.contrast}", 0 <= self.contrast < math.inf),
             ("--replay repeats a run from its beginning and cannot be joined to --resume", repeats),
         ]

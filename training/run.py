@@ -120,6 +120,7 @@ class Run:
             team=job.team,
             patience=options.patience,
             save_seconds=60 * options.save_minutes,
+            begin=lambda: job.start.load(model.model) if job.start else None,
         )
 
     def _keep_best(self, model: LearnedLoss, measures: Measures, minutes: float) -> None:

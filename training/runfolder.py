@@ -80,11 +80,11 @@ class RunFolder:
     def compare(self, asked: dict[str, Any]) -> None:
         """Raise RunError where something else is asked for than at this run's first start."""
         known, asked = self.read_run()["asked"], json.loads(json.dumps(asked))  # tuples as the file has them
-        changed = [key for key in asked if known.get(key) != asked[key]]
+        changed = [key for key in [*asked, *known] if known.get(key) != asked.get(key)]
         if changed:
             raise RunError(
                 f"the run in {self.path} was started with {changed[0]} = {known.get(changed[0])!r}, not "
-                f"{asked[changed[0]]!r}; ask for the same, or give another --out"
+                f"{asked.get(changed[0])!r}; ask for the same, or give another --out"
             )
 
     def close(self) -> None:

@@ -3,13 +3,14 @@
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, Protocol
 
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.lines import teaches
 from persona.screenplay import Tokens
+from training.contrast import Rival
 
 WINDOW = 512
 OVERLAP = 128
@@ -31,13 +32,18 @@ class Turns(Protocol):
         """Return one whole turn; where `learned`, its text and end of turn are marked."""
         ...
 
+    def header(self, name: str) -> list[int]:
+        """Return the ids that open a turn of `name`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of one scene: `ids` and `learned` of equal length, and the bytes that are learned.
 
     `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. The first
-    `repeated` tokens stood in an earlier window already, and are context only.
+    `repeated` tokens stood in an earlier window already, and are context only. `rivals` are lines to be
+    read again under another name; a window's length counts them.
     """
 
     ids: tuple[int, ...]
@@ -46,20 +52,26 @@ class Window:
     learned_bytes: int
     episode: str
     repeated: int = 0
+    rivals: tuple[Rival, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ids) + sum(rival.tokens for rival in self.rivals)
 
 
 Batch = list[Window]
 
 
 class _Piece(NamedTuple):
-    """One turn of a window: `size` bytes are learned; `seen` where an earlier window holds it."""
+    """One turn of a window: `size` bytes are learned; `seen` where an earlier window holds it.
+
+    `opening` is the length of its header, `rival` the header under which it is read again, if it is.
+    """
 
     tokens: Tokens
     size: int
     seen: bool = False
+    opening: int = 0
+    rival: tuple[int, ...] = ()
 
 
 def window_of(config: Any) -> int:
@@ -81,26 +93,31 @@ class Sampler:
         *,
         window: int = WINDOW,
         masked_share: float = MASKED_SHARE,
+        rival_share: float = 0.0,
     ) -> None:
         self.screenplay = screenplay
         self.taught = None if taught is None else frozenset(taught)
         self.window = window
         self.masked_share = masked_share
+        self.rival_share = rival_share
 
     def windows(self, scenes: Iterable[Scene]) -> list[Window]:
         """Return the windows of `scenes` that teach anything."""
         return [window for scene in scenes for window in self._of_scene(scene, self.taught)]
 
     def epoch(self, scenes: Sequence[Scene], seed: int, epoch: int) -> list[Window]:
-        """Return one pass over `scenes`, with some speakers under a stranger's name."""
+        """Return one pass over `scenes`, with some speakers under a stranger's name, and some lines with a rival."""
         windows: list[Window] = []
         for scene in scenes:
             draw = random.Random(f"{seed}:{epoch}:{scene.id}")  # noqa: S311 - sampling, not secrets
             masks = draw.random() < self.masked_share
-            windows += self._of_scene(*(mask_a_speaker(scene, self.taught, draw) if masks else (scene, self.taught)))
+            shown, taught = mask_a_speaker(scene, self.taught, draw) if masks else (scene, self.taught)
+            windows += self._of_scene(shown, taught, draw)
         return windows
 
-    def _of_scene(self, scene: Scene, taught: Collection[str] | None) -> Iterator[Window]:
+    def _of_scene(
+        self, scene: Scene, taught: Collection[str] | None, draw: random.Random | None = None
+    ) -> Iterator[Window]:
         pieces: list[_Piece] = []
         length = 0
         for turn in scene.turns:
@@ -114,11 +131,21 @@ class Sampler:
                     yield window
                 pieces = _context(pieces, min(OVERLAP, self.window - len(tokens.ids)), seen=window is not None)
                 length = sum(len(one.tokens.ids) for one in pieces)
-            pieces.append(_Piece(tokens, len(turn.text.encode()) if learned else 0))
+            opening = self.screenplay.header(turn.name)
+            rival = self._rival(turn.name, scene, draw) if learned and draw and opening else ()
+            size = len(turn.text.encode()) if learned else 0
+            pieces.append(_Piece(tokens, size, opening=len(opening), rival=rival))
             length += len(tokens.ids)
         window = _closed(pieces, scene.episode)
         if window:
             yield window
+
+    def _rival(self, name: str, scene: Scene, draw: random.Random) -> tuple[int, ...]:
+        """Return the header of another taught name, or of somebody in the scene where one alone is taught."""
+        if not self.rival_share or draw.random() >= self.rival_share:
+            return ()
+        others = sorted((self.taught or frozenset()) - {name}) or sorted({turn.name for turn in scene.turns} - {name})
+        return tuple(self.screenplay.header(draw.choice(others))) if others else ()
 
 
 def mask_a_speaker(
@@ -182,7 +209,17 @@ def _closed(pieces: Sequence[_Piece], episode: str) -> Window | None:
         sum(piece.size for piece in pieces),
         episode,
         sum(len(piece.tokens.ids) for piece in pieces if piece.seen),
+        tuple(_rivals(pieces)),
     )
+
+
+def _rivals(pieces: Sequence[_Piece]) -> Iterator[Rival]:
+    ends = accumulate(len(piece.tokens.ids) for piece in pieces)
+    for piece, end in zip(pieces, ends, strict=True):
+        if piece.rival:
+            at = end - len(piece.tokens.ids)
+            start = at + piece.opening
+            yield Rival(at, start, start + sum(piece.tokens.learned), piece.rival)
 
 
 def _context(pieces: Sequence[_Piece], room: int, *, seen: bool) -> list[_Piece]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset
 
+from training.contrast import branched
 from training.corpus import CorpusError
 from training.mixture import Part
 from training.samples import Batch, Window, batches
@@ -65,8 +66,8 @@ class Diet:
 class Stream(IterableDataset[Portion]):
     """An endless stream of steps from `cursor` on, which it moves.
 
-    Each step is drawn from one corpus, by the shares; once `is_cooling` says so of a step, from the
-    show alone. Every process plans the same steps and takes its own windows of each.
+    Each step is drawn from one corpus, by the shares; once `is_cooling` says so of a step, only from
+    those that stay. Every process plans the same steps and takes its own windows of each.
     """
 
     def __init__(self, diet: Diet, cursor: Cursor, is_cooling: Callable[[int], bool], team: Team | None = None) -> None:
@@ -85,11 +86,12 @@ class Stream(IterableDataset[Portion]):
             yield self._portion(batch, self.diet.parts[number].name, epoch)
 
     def _choose(self, step: int) -> int:
-        parts = self.diet.parts
-        if len(parts) == 1 or self._is_cooling(step):
+        parts, cooling = self.diet.parts, self._is_cooling(step)
+        drawn = [number for number, part in enumerate(parts) if number == 0 or part.stays or not cooling]
+        if len(drawn) == 1:
             return 0
         draw = random.Random(f"{self.diet.seed}:{step}:corpus")  # noqa: S311 - sampling, not secrets
-        return draw.choices(range(len(parts)), [part.share for part in parts])[0]
+        return draw.choices(drawn, [parts[number].share for number in drawn])[0]
 
     def _next(self, number: int) -> tuple[int, Batch]:
         place = self.cursor.places[number]
@@ -141,14 +143,32 @@ def weights_of(window: Window, prompt_weight: float) -> list[float]:
 def collate(windows: Sequence[Window], prompt_weight: float = 0.0, pad: int = 0) -> dict[str, torch.Tensor]:
     """Return windows as tensors (rows, longest): ids, attention mask, weights of the loss.
 
-    Padding stands on the right and is never attended to nor learned, so its id is of no matter.
+    Padding stands on the right and is never attended to nor learned, so its id is of no matter. Where a
+    window has rivals, the mask is (rows, 1, longest, longest), and places and pairs are told, too.
     """
     longest = max(map(len, windows))
     ids = torch.full((len(windows), longest), pad)
     mask = torch.zeros((len(windows), longest), dtype=torch.long)
     weights = torch.zeros((len(windows), longest))
     for row, window in enumerate(windows):
-        ids[row, : len(window)] = torch.tensor(window.ids)
-        mask[row, : len(window)] = 1
-        weights[row, : len(window)] = torch.tensor(weights_of(window, prompt_weight))
-    return {"input_ids": ids, "attention_mask": mask, "weights": weights}
+        ids[row, : len(window.ids)] = torch.tensor(window.ids)
+        mask[row, : len(window.ids)] = 1
+        weights[row, : len(window.ids)] = torch.tensor(weights_of(window, prompt_weight))
+    tensors = {"input_ids": ids, "attention_mask": mask, "weights": weights}
+    return tensors | _branches(windows, ids) if any(window.rivals for window in windows) else tensors
+
+
+def _branches(windows: Sequence[Window], ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what the rivals of `windows` change in their tensors; padding sees itself, since it must see something."""
+    rows, longest = ids.shape
+    ids = ids.clone()
+    mask = torch.eye(longest, dtype=torch.bool).expand(rows, 1, -1, -1).clone()
+    places = torch.zeros((rows, longest), dtype=torch.long)
+    pairs = torch.zeros((rows, longest), dtype=torch.long)
+    first = 1
+    for row, window in enumerate(windows):
+        one, size = branched(window.ids, window.rivals, first), len(window)
+        ids[row, :size], places[row, :size], pairs[row, :size] = one.ids, one.places, one.pairs
+        mask[row, 0, :size, :size] = one.sees
+        first += len(window.rivals)
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": places, "pairs": pairs}

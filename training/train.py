@@ -13,16 +13,18 @@ from bot.engine.adapters import quiet_peft
 from bot.engine.bases import Base, BaseError, find_base
 from bot.engine.checkpoints import CheckpointError, choose_device, load_base_model, load_screenplay
 from bot.engine.precision import choose_precision
+from persona.card import CardError
 from persona.characters import PersonaError
 from persona.screenplay import FormatError
 from training.cast import EVERYBODY, check_everybody_speaks, choose_personas, taught_names
 from training.copied_lines import copied_lines
 from training.corpus import Corpus, CorpusError
 from training.decisions import Decision, find_log, read_decisions
+from training.exchanges import load_exchanges
 from training.export import Exporter, card_of
 from training.job import Job, Voices
 from training.leaks import find_leaks
-from training.materials import join_parts, load_corpora, some_training, validation_sample
+from training.materials import join_parts, load_corpora, some_training, validation_sample, with_exchanges
 from training.measures import LearnedLoss
 from training.mixture import Part, parse_corpus
 from training.options import Options, OptionsError
@@ -30,12 +32,14 @@ from training.run import Run
 from training.runfolder import RunError, RunFolder
 from training.samples import window_of
 from training.split import split_scenes
+from training.start import Start, find_start
 from training.team import Team
 
 __all__ = ["Options", "TrainingError", "train"]
 
 Tell = Callable[[str], None]
 Show = Callable[[dict[str, Any]], None]
+_REFUSALS = (BaseError, CardError, CheckpointError, CorpusError, FormatError, OptionsError, PersonaError, RunError)
 
 
 class TrainingError(RuntimeError):
@@ -55,7 +59,7 @@ def train(options: Options, tell: Tell, show: Show, stop: Callable[[], bool] = _
     try:
         options.check()
         return _train(options, Voices(tell, show, stop))
-    except (BaseError, CheckpointError, CorpusError, FormatError, OptionsError, PersonaError, RunError) as error:
+    except _REFUSALS as error:
         raise TrainingError(str(error)) from error
     except OSError as error:
         raise TrainingError(f"the run stopped: {error.strerror or type(error).__name__} ({options.out})") from error
@@ -74,11 +78,15 @@ def _train(options: Options, voices: Voices) -> Path:
     check_everybody_speaks(taught, split)
     base = find_base(options.base, options.cache, voices.tell)
     screenplay = load_screenplay(base.folder)
-    asked = _asked(options, corpora, base)
+    start = find_start(options, base)
+    exchanges = load_exchanges(options.exchanges, personas) if options.exchanges_share else None
+    asked = _asked(options, corpora, base) | _asked_beside(exchanges, start)
     log = read_log(options.replay, asked) if options.replay else ()
     model = load_base_model(base, torch.float32)
     window = _window(options, model.config)
     parts = join_parts(options, corpora, (split, taught), (base, screenplay), window)
+    if exchanges:
+        parts = with_exchanges(options, parts, exchanges, (base, screenplay))
     folder = RunFolder(options.out, leads=team.leads, keep_for_average=options.keep_for_average)
     try:
         facts = _facts(options, base, device, team) | {"sample_tokens": validation_sample(options, parts[0])}
@@ -88,14 +96,14 @@ def _train(options: Options, voices: Voices) -> Path:
         facts = team.share(facts)
         names = EVERYBODY if taught is None else ", ".join(one.name for one in personas)
         voices.tell(
-            f"Teaching {names} from {', '.join(one.name for one in corpora)} on {device} in {facts['precision']}."
+            f"Teaching {names} from {', '.join(one.name for one in parts)} on {device} in {facts['precision']}."
         )
         for part in parts:
             _check_leaks(part, folder, voices)
-        card = card_of(options, base, screenplay, (parts, personas))
+        card = card_of(asked, base, screenplay, (parts, personas))
         exporter = Exporter(base, screenplay, card, cache(lambda: copied_lines(part.split.train for part in parts)))
-        job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team)
-        return Run(job, voices).go(LearnedLoss(prepare_model(model, options)))
+        job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team, start)
+        return Run(job, voices).go(LearnedLoss(prepare_model(model, options), options.contrast))
     finally:
         folder.close()
 
@@ -113,6 +121,12 @@ def _asked(options: Options, corpora: Sequence[Corpus], base: Base) -> dict[str,
         "corpora": [[one.name, one.sha256, weight] for one, weight in zip(corpora, weights, strict=True)],
         "base": base.card.sha256,
     }
+
+
+def _asked_beside(exchanges: Corpus | None, start: Start | None) -> dict[str, Any]:
+    """Return what is asked for only where it is used, so that runs without it stay what they were."""
+    used = {"exchanges": exchanges.sha256} if exchanges else {}
+    return used | ({"start_from": start.known} if start else {})
 
 
 def _facts(options: Options, base: Base, device: torch.device, team: Team) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""Going on from an adapter: its weights are there at the first step, and what does not fit is refused in a sentence."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bot.engine.checkpoints import ADAPTER
+from persona.card import read_card
+from tests.toys import toy_llama
+from training.train import Options, TrainingError, train
+
+Make = Callable[..., Path]
+
+
+def quiet(_: Any) -> None:
+    return
+
+
+@pytest.fixture
+def first(make_corpus: Make, gpt2: Path, tmp_path: Path) -> Options:
+    return Options(
+        corpora=(str(make_corpus()),), base=str(gpt2), persona="joey", minutes=None, out=tmp_path / "first",
+        cache=tmp_path / "cache", started=time.monotonic(), tokens=200, max_steps=6, rank=2, rehearse=False,
+        learning_rate=0.02,
+    )  # fmt: skip
+
+
+def second(first: Options, **changes: Any) -> Options:
+    return replace(first, **{"out": first.out.parent / "second", "start_from": first.out, **changes})
+
+
+def test_a_run_goes_on_from_another_runs_adapter(first: Options) -> None:
+    before = train(first, quiet, quiet)
+    told: list[dict[str, Any]] = []
+    after = train(second(first, learning_rate=1e-9, max_steps=2, prompt_weight=0.5), quiet, told.append)
+    old, new = load_file(before / ADAPTER), load_file(after / ADAPTER)
+    assert old.keys() == new.keys()
+    assert all(torch.equal(old[key], new[key]) for key in old)
+    validations = [one for one in told if one["kind"] == "validation"]
+    assert validations[0]["step"] == 0  # the untouched base, as in any run
+    assert validations[-1]["bits_per_byte"] < validations[0]["bits_per_byte"]
+    came_from = read_card(after).training["start_from"]
+    assert came_from["steps"] == read_card(before).training["steps"]
+    assert len(came_from["sha256"]) == 64
+    assert str(first.out) not in (after / "persona.json").read_text()
+
+
+def test_what_came_before_is_not_forgotten_over_several_runs(first: Options) -> None:
+    train(first, quiet, quiet)
+    train(second(first, max_steps=2), quiet, quiet)
+    third = train(
+        second(first, out=first.out.parent / "third", start_from=second(first).out, max_steps=2), quiet, quiet
+    )
+    assert (
+        read_card(third).training["start_from"]["before"]["steps"] == read_card(first.out / "model").training["steps"]
+    )
+
+
+def test_a_run_that_is_gone_on_with_asks_for_the_same_start(first: Options) -> None:
+    train(first, quiet, quiet)
+    train(second(first, max_steps=2), quiet, quiet)
+    with pytest.raises(TrainingError, match="was started with start_from = "):
+        train(second(first, start_from=None, resume=True, max_steps=4), quiet, quiet)
+    train(second(first, resume=True, max_steps=4), quiet, quiet)
+
+
+def test_what_cannot_be_gone_on_from_is_refused(first: Options, tmp_path: Path) -> None:
+    model = train(first, quiet, quiet)
+    for changes, sentence in (
+        ({"full": True}, "--start-from goes on from an adapter and trains one"),
+        ({"rank": 3}, "has rank 2: give --rank 2"),
+        ({"base": str(toy_llama(tmp_path / "llama"))}, "was trained on another base"),
+        ({"start_from": tmp_path / "nowhere"}, "nowhere"),
+    ):
+        with pytest.raises(TrainingError, match=sentence):
+            train(second(first, **changes), quiet, quiet)
+    assert not second(first).out.exists()
+    config = model / "adapter_config.json"
+    config.write_text(json.dumps({"rank": 2}))
+    with pytest.raises(TrainingError, match=r"adapter_config.json is missing or damaged"):
+        train(second(first), quiet, quiet)
+    (model / ADAPTER).unlink()
+    with pytest.raises(TrainingError, match=r"has no adapter_model\.safetensors"):
+        train(second(first), quiet, quiet)
+
+
+def test_a_damaged_adapter_is_refused(first: Options) -> None:
+    model = train(first, quiet, quiet)
+    (model / ADAPTER).write_bytes(b"not weights")
+    with pytest.raises(TrainingError, match="cannot be loaded"):
+        train(second(first), quiet, quiet)

@@ -1,0 +1,67 @@
+"""Going on from an adapter that was trained before, with other data or another recipe."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from bot.engine.bases import Base, sha256_of
+from bot.engine.checkpoints import ADAPTER, CheckpointError
+from persona.card import read_card
+from training.options import Options, OptionsError
+from training.runfolder import RunFolder
+
+_TOLD = ("tokens_read", "learned_tokens", "steps", "minutes")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An adapter to go on from: its file, and what its card says of how it was trained."""
+
+    file: Path
+    known: dict[str, Any]
+
+    def load(self, model: Any) -> None:
+        """Put the weights into a model with a new adapter of the same shape; raises CheckpointError."""
+        from peft import set_peft_model_state_dict  # noqa: PLC0415 - full fine-tuning needs no peft
+
+        try:
+            loaded: Any = set_peft_model_state_dict(model, load_file(self.file))
+        except Exception as error:  # safetensors, peft and torch each raise their own
+            raise CheckpointError(f"the adapter {self.file} cannot be loaded ({type(error).__name__})") from error
+        if loaded.unexpected_keys:
+            raise CheckpointError(f"the adapter {self.file} has weights that this base has no place for")
+
+
+def find_start(options: Options, base: Base) -> Start | None:
+    """Return the adapter that `options.start_from` names, a checkpoint's folder or a run's; None where nothing does.
+
+    Raises OptionsError where it does not fit what is to be trained, CardError, and CheckpointError.
+    """
+    if options.start_from is None:
+        return None
+    best = RunFolder(options.start_from, leads=False).model
+    folder = best if best.is_dir() else options.start_from
+    card = read_card(folder)
+    if card.kind != "adapter" or options.full:
+        raise OptionsError("--start-from goes on from an adapter and trains one; whole weights can be a --base instead")
+    if card.base.sha256 != base.card.sha256:
+        raise OptionsError(f"{folder} was trained on another base, {card.base.name}: give that as --base")
+    if not (folder / ADAPTER).is_file():
+        raise CheckpointError(f"{folder} has no {ADAPTER}: the checkpoint is incomplete")
+    rank = _rank(folder / "adapter_config.json")
+    if rank != options.rank:
+        raise OptionsError(f"the adapter in {folder} has rank {rank}: give --rank {rank}")
+    file = folder / ADAPTER
+    told = {key: card.training[key] for key in _TOLD if key in card.training}
+    earlier = {"before": before} if (before := card.training.get("start_from")) else {}
+    return Start(file, {"sha256": sha256_of(file), **told, **earlier})
+
+
+def _rank(file: Path) -> int:
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file} is missing or damaged ({type(error).__name__})") from error
