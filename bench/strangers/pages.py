@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from bench.strangers.sheet import SHEET, asks_of, kind_of
+from bench.strangers.sheet import SHEET
 from bench.strangers.tally import QUESTIONS, Place, Tally
 from bench.strangers.verdicts import ENOUGH, READERS
 from training.evaluation.intervals import Interval
@@ -58,10 +58,10 @@ def replies(found: Tally) -> str:
     parts = [
         f"What the {READERS} readers say stands in their order, + for yes and − for no; ✓ marks a reply that counts.\n"
     ]
-    for number, ask in enumerate(asks_of(1), start=1):
+    for number, ask in enumerate(found.asks, start=1):
         places = [one for origin in found.origins for one in found.of(origin) if one.prompt == ask.episode]
         parts.append(
-            f"**{number}. {kind_of(ask)}, to {plain(ask.persona.name)}:** {plain(ask.message)}\n\n"
+            f"**{number}. {places[0].kind}, to {plain(ask.persona.name)}:** {plain(ask.message)}\n\n"
             f"{_table(['', 'reply', 'sensible', 'in character', 'counts'], list(map(_told, places)), right=False)}"
         )
     return "\n".join(parts)

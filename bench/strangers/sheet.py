@@ -9,8 +9,8 @@ from typing import Any
 
 from persona.characters import Persona, friends
 from training.evaluation.pieces import Generated, Ledger
-from training.evaluation.plan import Ask, Size, make_plan
-from training.evaluation.strangers import read_prompts
+from training.evaluation.plan import Ask, stranger_asks
+from training.evaluation.strangers import Prompt, read_prompts
 from training.runfolder import replace_text
 
 SHEET, KEY, INSTRUCTIONS, PARTS = "sheet.jsonl", "key.json", "instructions.md", "parts"
@@ -50,13 +50,19 @@ class Dealt:
     replies: tuple[Reply, ...]
     origins: tuple[str, ...]
     rounds: int
+    prompts: tuple[Prompt, ...]
+
+    def kind_of(self, ask: Ask) -> str:
+        """Return the heading under which a prompt stands, in words."""
+        return self.prompts[ask.number % len(self.prompts)].kind.replace("_", " ")
 
 
-def deal(files: Mapping[str, Path], seed: int) -> Dealt:
-    """Shuffle the replies to a stranger of each origin's evaluation; raises StrangersError."""
+def deal(files: Mapping[str, Path], seed: int, prompts: Sequence[Prompt] = ()) -> Dealt:
+    """Shuffle each origin's replies to the prompts, an evaluation's where none are given; raises StrangersError."""
+    prompts = tuple(prompts or read_prompts())
     said = {origin: read_replies(file) for origin, file in files.items()}
-    rounds = _rounds(files, said)
-    asks = asks_of(rounds)
+    rounds = _rounds(files, said, len(prompts))
+    asks = asks_of(prompts, rounds)
     asked = [(origin, ask, _text(said[origin][ask.number])) for origin in files for ask in asks]
     spoken = [one for one in asked if one[2]]
     random.Random(f"{seed}:strangers").shuffle(spoken)
@@ -66,18 +72,23 @@ def deal(files: Mapping[str, Path], seed: int) -> Dealt:
         rows.append(Row(f"{at:0{width}}", ask.message, ask.persona.name, text))
         replies.append(Reply(origin, ask.number, rows[-1].id))
     replies += [Reply(origin, ask.number) for origin, ask, text in asked if not text]
-    return Dealt(tuple(rows), tuple(replies), tuple(files), rounds)
+    return Dealt(tuple(rows), tuple(replies), tuple(files), rounds, prompts)
 
 
-def asks_of(rounds: int, personas: Sequence[Persona] | None = None) -> tuple[Ask, ...]:
+def asks_of(prompts: Sequence[Prompt], rounds: int, personas: Sequence[Persona] | None = None) -> tuple[Ask, ...]:
     """Return what a stranger asks in so many rounds, by number, as an evaluation of the six friends plans it."""
-    return make_plan((), personas or friends(), Size(0, 0, rounds)).asks
+    return tuple(stranger_asks(prompts, personas or friends(), rounds))
 
 
-def kind_of(ask: Ask) -> str:
-    """Return the heading under which a prompt stands, in words."""
-    prompts = read_prompts()
-    return prompts[ask.number % len(prompts)].kind.replace("_", " ")
+def prompts_of(file: Path | None) -> tuple[Prompt, ...]:
+    """Return the prompts of a file, those of every evaluation where it is None; raises StrangersError."""
+    try:
+        prompts = tuple(read_prompts(file))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StrangersError(f"{file} is no list of prompts under headings ({type(error).__name__})") from error
+    if not prompts:
+        raise StrangersError(f"{file} has no prompts")
+    return prompts
 
 
 def read_replies(file: Path) -> dict[int, Generated]:
@@ -102,7 +113,9 @@ def write(dealt: Dealt, folder: Path, instructions: str, part: int | None = None
     for number, first in enumerate(firsts, start=1):
         (folder / PARTS).mkdir(exist_ok=True)
         replace_text(folder / PARTS / f"sheet-{number:0{width}}.jsonl", _lines(dealt.rows[first : first + (part or 0)]))
+    prompts = [asdict(one) for one in dealt.prompts]
     key = {"origins": dealt.origins, "rounds": dealt.rounds, "replies": [asdict(one) for one in dealt.replies]}
+    key |= {"prompts": prompts}
     replace_text(folder / KEY, json.dumps(key, indent=1) + "\n")
 
 
@@ -113,7 +126,8 @@ def read(folder: Path) -> Dealt:
         rows = tuple(Row(**json.loads(line)) for line in lines)
         key: dict[str, Any] = json.loads((folder / KEY).read_text(encoding="utf-8"))
         replies = tuple(Reply(**one) for one in key["replies"])
-        dealt = Dealt(rows, replies, tuple(key["origins"]), int(key["rounds"]))
+        prompts = tuple(Prompt(**one) for one in key["prompts"])
+        dealt = Dealt(rows, replies, tuple(key["origins"]), int(key["rounds"]), prompts)
     except FileNotFoundError as error:
         raise StrangersError(f"{folder} has no {Path(error.filename).name}: deal a sheet into it first") from error
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -123,8 +137,7 @@ def read(folder: Path) -> Dealt:
     return dealt
 
 
-def _rounds(files: Mapping[str, Path], said: Mapping[str, Mapping[int, Generated]]) -> int:
-    prompts = len(read_prompts())
+def _rounds(files: Mapping[str, Path], said: Mapping[str, Mapping[int, Generated]], prompts: int) -> int:
     rounds = -(-(1 + max(max(one) for one in said.values())) // prompts)
     for origin, one in said.items():
         if len(one) < rounds * prompts:
@@ -149,5 +162,5 @@ def in_order(dealt: Dealt) -> Iterator[tuple[Ask, list[Reply]]]:
     by_number: dict[int, list[Reply]] = {}
     for one in sorted(dealt.replies, key=lambda reply: dealt.origins.index(reply.origin)):
         by_number.setdefault(one.number, []).append(one)
-    for ask in asks_of(dealt.rounds):
+    for ask in asks_of(dealt.prompts, dealt.rounds):
         yield ask, by_number[ask.number]

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from bench.strangers.sheet import Dealt, in_order, kind_of
+from bench.strangers.sheet import Dealt, asks_of, in_order
 from bench.strangers.verdicts import Judged, Verdict, fleiss_kappa
 from training.evaluation.intervals import Interval, mean_interval, ratio_interval
+from training.evaluation.plan import Ask
 from training.evaluation.shares import Share
 
 Asked = Callable[[Judged], bool]
@@ -34,10 +35,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The replies of all origins in the order of what was asked; the last origin is compared with."""
+    """The replies of all origins in the order of what was asked; the last origin is compared with.
+
+    `asks` are what was asked, each prompt once.
+    """
 
     places: tuple[Place, ...]
     origins: tuple[str, ...]
+    asks: tuple[Ask, ...]
 
     def of(self, origin: str) -> list[Place]:
         """Return the replies of one origin."""
@@ -84,11 +89,13 @@ class Tally:
 
 def tally(dealt: Dealt, judged: Mapping[str, Judged]) -> Tally:
     """Put what the readers say to the replies of a sheet."""
-    return Tally(tuple(_places(dealt, judged)), dealt.origins)
+    return Tally(tuple(_places(dealt, judged)), dealt.origins, asks_of(dealt.prompts, 1))
 
 
 def _places(dealt: Dealt, judged: Mapping[str, Judged]) -> Iterator[Place]:
     texts = {row.id: row.reply for row in dealt.rows}
     for ask, replies in in_order(dealt):
         for one in replies:
-            yield Place(one.origin, ask.episode, kind_of(ask), texts.get(one.id, ""), judged.get(one.id, Judged()))
+            yield Place(
+                one.origin, ask.episode, dealt.kind_of(ask), texts.get(one.id, ""), judged.get(one.id, Judged())
+            )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.serve.toy import toy_checkpoint
+from bench.strangers import sheet
 from bench.strangers.__main__ import NAMES, main
 from bench.strangers.pages import figures, replies
 from bench.strangers.sheet import Dealt, deal, read
@@ -261,3 +263,63 @@ def test_a_sample_of_one_round_is_judged_too(tmp_path: Path) -> None:
     assert found.count("a") == (len(PROMPTS), len(PROMPTS))
     assert "1.00 (1.00 to 1.00)" in figures(found)
     assert replies(found).count("✓ |") == 2 * len(PROMPTS)
+
+
+def test_prompts_of_another_file_are_dealt_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = tmp_path / "more.toml"
+    prompts.write_text('small_talk = ["Nice hat."]\nsoup = ["Any soup?", "Is it hot?"]\n', encoding="utf-8")
+    files = []
+    for origin in ("apple", "pear"):
+        files.append(tmp_path / f"{origin}.jsonl")
+        ledger = Ledger(files[-1])
+        for number in range(6):
+            ledger.add(Generated("stranger", number, f"{origin} says *{number}* | no.", "stop", False, ()))
+    out = tmp_path / "more"
+    given = ["sheet", "--replies", *map(str, files), "--names", "apple", "pear", "--out", str(out)]
+    main([*given, "--prompts", str(prompts)])
+    rows = [json.loads(line) for line in (out / "sheet.jsonl").read_text().splitlines()]
+    assert len(rows) == 12
+    assert {(row["prompt"], row["character"]) for row in rows} == {
+        ("Nice hat.", SIX[0]), ("Any soup?", SIX[1]), ("Is it hot?", SIX[2]),
+    }  # fmt: skip
+    capsys.readouterr()
+    main([*judged(out, likes("apple"), likes("apple"), likes("pear")), "--markdown", str(tmp_path / "all.md")])
+    assert "| small talk | 2 of 2 | 0 of 2 |" in capsys.readouterr().out
+    assert "**2. soup, to Chandler Bing:** Any soup?" in (tmp_path / "all.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "soup = 3", "soup =", "soup = [3]"])
+def test_a_file_without_prompts_is_refused(tmp_path: Path, pieces: list[Path], text: str) -> None:
+    (tmp_path / "none.toml").write_text(text, encoding="utf-8")
+    given = ["sheet", "--replies", *map(str, pieces), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match=r"none\.toml (is no list of prompts|has no prompts)"):
+        main([*given, "--prompts", str(tmp_path / "none.toml")])
+
+
+def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "some.toml").write_text('soup = ["Any soup?", "Is it hot?"]\n', encoding="utf-8")
+    out = tmp_path / "answers.jsonl"
+    given = [
+        "answer",
+        "--model",
+        str(toy_checkpoint(tmp_path)),
+        "--prompts",
+        str(tmp_path / "some.toml"),
+        "--out",
+        str(out),
+    ]
+    main(given)
+    said = Ledger(out).replies
+    assert set(said) == {("stranger", 0), ("stranger", 1)}
+    assert all(one.drafts for one in said.values())
+    before = out.read_bytes()
+    main(given)
+    assert out.read_bytes() == before, "what is there is kept"
+
+
+def test_the_unseen_prompts_are_others_than_those_of_an_evaluation() -> None:
+    unseen = read_prompts(Path(str(sheet.__file__)).parent / "unseen.toml")
+    assert len(unseen) == 60
+    both = {one.text.casefold() for one in unseen} & {one.text.casefold() for one in PROMPTS}
+    assert both == {"are you a bot?", "banana"}, "two that two people thought of; its heading says so"

@@ -10,7 +10,7 @@ from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.lines import teaches
 from persona.words import words_of
-from training.evaluation.strangers import read_prompts
+from training.evaluation.strangers import Prompt, read_prompts
 
 OTHERS = 19
 """Lines beside the true one, as for the hits@1 of 20 of Dinan et al. 2020 ("The Second ConvAI Challenge")."""
@@ -84,7 +84,7 @@ def make_plan(scenes: Sequence[Scene], personas: Sequence[Persona], size: Size, 
     places = list(_places(scenes, personas))
     return Plan(
         tuple(_lines(places, size.lines, seed)),
-        (*_scene_asks(places, personas, size.replies, seed), *_stranger_asks(personas, size.rounds)),
+        (*_scene_asks(places, personas, size.replies, seed), *stranger_asks(read_prompts(), personas, size.rounds)),
     )
 
 
@@ -145,9 +145,9 @@ def _scene_asks(places: Sequence[_Place], personas: Sequence[Persona], count: in
         yield Ask("scene", number, place.scene.episode, place.conversation, place.persona, place.said)
 
 
-def _stranger_asks(personas: Sequence[Persona], rounds: int) -> Iterator[Ask]:
-    prompts = read_prompts()
-    for number, prompt in enumerate(prompts * rounds):
+def stranger_asks(prompts: Sequence[Prompt], personas: Sequence[Persona], rounds: int) -> Iterator[Ask]:
+    """Yield what a stranger asks, all prompts of each round in order and the characters in turn."""
+    for number, prompt in enumerate([*prompts] * rounds):
         at = number % len(prompts)
         persona = personas[at % len(personas)]
         yield Ask("stranger", number, f"prompt {at}", Scene((Turn(GUEST, prompt.text),)), persona)

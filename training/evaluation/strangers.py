@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 _FILE = "strangers.toml"
@@ -16,9 +17,13 @@ class Prompt:
     text: str
 
 
-def read_prompts() -> list[Prompt]:
-    """Return the prompts in the order of the file."""
-    return [Prompt(kind, text) for kind, texts in _content().items() if kind != "rubric" for text in texts]
+def read_prompts(file: Path | None = None) -> list[Prompt]:
+    """Return the prompts in the order of the file, those of every evaluation where it is None.
+
+    Raises OSError, ValueError, and TypeError or AttributeError for what is not headings over texts.
+    """
+    content = _content() if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
+    return [Prompt(kind, text.strip()) for kind, texts in content.items() if kind != "rubric" for text in texts]
 
 
 def read_rubric() -> list[str]:

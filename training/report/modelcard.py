@@ -35,6 +35,7 @@ _TRAINED_WITH = {
     "steps": "steps", "minutes": "minutes", "tokens_read": "tokens read", "learned_tokens": "tokens learned",
     "learning_rate": "learning rate", "rank": "rank of the adapter", "tokens": "tokens a step",
     "masked_share": "share of scenes with a masked name", "prompt_weight": "weight of the other speakers' lines",
+    "contrast": "weight of telling the speaker from another", "exchanges_share": "share of exchanges with strangers",
     "seed": "seed", "torch": "torch", "transformers": "transformers",
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from persona.copied import CopiedLines
 from persona.ranking import PARTS, Weights
 from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
+from training.exchanges import load_exchanges
 from training.held_out import choose_held_out
 from training.tuning.ablation import Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
@@ -161,6 +162,8 @@ async def _read(
 
 def _add_copied_lines(folder: Path, question: Question, tell: Tell) -> None:
     try:
-        add_copied_lines(folder, [load_corpus(one, question.cache) for one in question.corpora])
+        exchanges = load_exchanges(None, read_card(folder).characters)
+        corpora = [load_corpus(one, question.cache) for one in question.corpora]
+        add_copied_lines(folder, [*corpora, exchanges] if exchanges else corpora)
     except CorpusError as error:
         tell(f"The hashes of the training lines are still missing: {error}.")
