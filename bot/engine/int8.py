@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 MOST_ROWS = 8
 _LEVELS = 127
+_WIDTH = 16  # torch's product reads so many inputs at once, and past the end of a row that is no multiple of them
 
 
 class Int8Linear(nn.Module):
@@ -42,12 +43,16 @@ class Int8Linear(nn.Module):
 
 
 def add_int8(model: Any) -> int:
-    """Put int8 weights beside every linear layer of a bf16 model on the CPU; return how many bytes they are."""
+    """Put int8 weights beside every linear layer of a bf16 model on the CPU; return how many bytes they are.
+
+    A layer whose inputs are no multiple of 16 stays as it is.
+    """
     added = 0
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             # peft keeps an adapter's small layers in a ModuleDict.
-            if isinstance(child, nn.Linear | Conv1D) and not isinstance(module, Int8Linear | nn.ModuleDict):
+            plain = isinstance(child, nn.Linear | Conv1D) and not isinstance(module, Int8Linear | nn.ModuleDict)
+            if plain and child.weight.shape[isinstance(child, nn.Linear)] % _WIDTH == 0:
                 beside = Int8Linear(child)
                 setattr(module, name, beside)
                 added += beside.rounded.nbytes

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_many_rows_and_none_are_the_layers_own(rows: int) -> None:
     layer = nn.Linear(96, 64).bfloat16()
     given = torch.randn(1, rows, 96).bfloat16()
     assert torch.equal(Int8Linear(layer)(given), layer(given))
+
+
+@pytest.mark.parametrize("width", [8, 24, 40, 48, 100, 128])
+@pytest.mark.parametrize("kind", [nn.Linear, lambda inputs, outputs: Conv1D(outputs, inputs)])
+def test_a_width_that_the_product_cannot_read_is_left_alone(width: int, kind: Callable[..., nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(kind(width, 33)).bfloat16()
+    given = torch.randn(1, 1, width).bfloat16()
+    exact = model(given).float()
+    assert (add_int8(model) > 0) == (width in {48, 128})
+    assert (model(given).float() - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
