@@ -51,6 +51,8 @@ def find_start(options: Options, base: Base) -> Start | None:
         raise OptionsError(f"{folder} was trained on another base, {card.base.name}: give that as --base")
     if not (folder / ADAPTER).is_file():
         raise CheckpointError(f"{folder} has no {ADAPTER}: the checkpoint is incomplete")
+    if card.training.get("steps") == 0:
+        raise OptionsError(f"{folder} is still the untouched base: its run has found nothing better yet")
     rank = _rank(folder / "adapter_config.json")
     if rank != options.rank:
         raise OptionsError(f"the adapter in {folder} has rank {rank}: give --rank {rank}")

@@ -82,6 +82,11 @@ def test_what_cannot_be_gone_on_from_is_refused(first: Options, tmp_path: Path) 
         with pytest.raises(TrainingError, match=sentence):
             train(second(first, **changes), quiet, quiet)
     assert not second(first).out.exists()
+    card = read_card(model)
+    replace(card, training={**card.training, "steps": 0}).write(model)
+    with pytest.raises(TrainingError, match="is still the untouched base: its run has found nothing better yet"):
+        train(second(first), quiet, quiet)
+    card.write(model)
     config = model / "adapter_config.json"
     config.write_text(json.dumps({"rank": 2}))
     with pytest.raises(TrainingError, match=r"adapter_config.json is missing or damaged"):
