@@ -5,6 +5,9 @@ who. Here some taught lines are read twice: where they stand, and again under an
 rival's. The loss added is that of telling the two names by the line alone (a logistic loss on the
 difference of its log-likelihoods, as in Gutmann and Hyvarinen 2010, with the rival in the place of noise).
 
+The rival must be one who could as well have spoken: no scene lets a speaker follow himself, and who has not
+been in it is unlikely to come. Against such a name the cheapest lesson is to expect nonsense behind it.
+
 A line's second reading is a branch of its scene: its tokens stand behind the window, but see only
 what was said before the line and themselves, at the places that they would have had. So a window with
 all its branches is one row of one forward pass.

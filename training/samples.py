@@ -119,11 +119,13 @@ class Sampler:
         self, scene: Scene, taught: Collection[str] | None, draw: random.Random | None = None
     ) -> Iterator[Window]:
         pieces: list[_Piece] = []
+        before: list[str] = []
         length = 0
         for turn in scene.turns:
             learned = teaches(turn, (turn.name,) if taught is None else taught)
             tokens = self.screenplay.turn(turn, learned=learned)
             if len(tokens.ids) > self.window:
+                before.append(turn.name)
                 continue  # a speech longer than a window could only be learned without its end
             if length + len(tokens.ids) > self.window:
                 window = _closed(pieces, scene.episode)
@@ -132,7 +134,8 @@ class Sampler:
                 pieces = _context(pieces, min(OVERLAP, self.window - len(tokens.ids)), seen=window is not None)
                 length = sum(len(one.tokens.ids) for one in pieces)
             opening = self.screenplay.header(turn.name)
-            rival = self._rival(turn.name, scene, draw) if learned and draw and opening else ()
+            rival = self._rival(turn.name, before, draw) if learned and draw and opening else ()
+            before.append(turn.name)
             size = len(turn.text.encode()) if learned else 0
             pieces.append(_Piece(tokens, size, opening=len(opening), rival=rival))
             length += len(tokens.ids)
@@ -140,12 +143,17 @@ class Sampler:
         if window:
             yield window
 
-    def _rival(self, name: str, scene: Scene, draw: random.Random) -> tuple[int, ...]:
-        """Return the header of another taught name, or of somebody in the scene where one alone is taught."""
+    def _rival(self, name: str, before: Sequence[str], draw: random.Random) -> tuple[int, ...]:
+        """Return the header of a name that could as well have spoken here, () where there is none.
+
+        Those are the taught who spoke before, but for the last speaker; where none has, all the taught.
+        """
         if not self.rival_share or draw.random() >= self.rival_share:
             return ()
-        others = sorted((self.taught or frozenset()) - {name}) or sorted({turn.name for turn in scene.turns} - {name})
-        return tuple(self.screenplay.header(draw.choice(others))) if others else ()
+        alone = not self.taught or self.taught == {name}
+        heard = {one for one in before if alone or one in (self.taught or ())}
+        fair = sorted((heard or set(self.taught or ())) - {name, *before[-1:]})
+        return tuple(self.screenplay.header(draw.choice(fair))) if fair else ()
 
 
 def mask_a_speaker(
