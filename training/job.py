@@ -14,6 +14,7 @@ from training.mixture import Part
 from training.options import Options
 from training.runfolder import RunFolder
 from training.start import Start
+from training.stream import Diet
 from training.team import Team
 
 
@@ -44,6 +45,11 @@ class Job:
     log: Sequence[Decision] = ()
     team: Team = field(default_factory=Team)
     start: Start | None = None
+
+    def diet(self) -> Diet:
+        """Return what the run feeds on, and in which order."""
+        seed = self.start.order(self.options.seed) if self.start else self.options.seed
+        return Diet(self.parts, self.options.tokens, seed, self.options.prompt_weight)
 
     @property
     def split(self) -> dict[str, Any]:

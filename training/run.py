@@ -45,7 +45,7 @@ class Run:
         budget.needs("report", _REPORT_SECONDS)
         self.progress, state = place.progress, place.state
         schedule, cursor = schedule_of(self.progress), Cursor(**self.progress.cursor)
-        diet = Diet(self.job.parts, self.job.options.tokens, self.job.options.seed, self.job.options.prompt_weight)
+        diet = self.job.diet()
         model.to(self.job.device)
         with set_by_signals() as interrupted:
             stage = self._stage(model, budget, self._decider(budget, schedule, diet), interrupted)

@@ -52,6 +52,15 @@ def test_a_run_goes_on_from_another_runs_adapter(first: Options) -> None:
     assert str(first.out) not in (after / "persona.json").read_text()
 
 
+def test_it_reads_in_another_order_than_the_run_before(first: Options) -> None:
+    told: list[list[dict[str, Any]]] = []
+    for options in (first, second(first), second(first, out=first.out.parent / "again")):
+        told.append([])
+        train(options, quiet, told[-1].append)
+    tokens = [[one["tokens"] for one in records if one["kind"] == "train"] for records in told]
+    assert tokens[0] != tokens[1] == tokens[2]
+
+
 def test_what_came_before_is_not_forgotten_over_several_runs(first: Options) -> None:
     train(first, quiet, quiet)
     train(second(first, max_steps=2), quiet, quiet)
