@@ -12,7 +12,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from bot.engine.bases import EMBEDDED, Base, BaseError, Tell, find_base
-from bot.engine.fusing import fuse
 from bot.engine.int8 import add_int8
 from bot.engine.merging import MergedWeights
 from bot.engine.precision import PrecisionError, choose_precision
@@ -81,7 +80,6 @@ def load_checkpoint(  # noqa: PLR0913 - what to load, and keyword-only settings 
             loaded = _untouched(find_base(base, cache, tell), target, chosen.dtype)
         else:
             loaded = _loaded(folder, beside, lambda name: find_base(name, cache, tell), where)
-        fuse(loaded.model)
         if chosen.int8:
             add_int8(loaded.model)
         return loaded
