@@ -68,8 +68,8 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         float, typer.Option(help="Weight of telling who says a line from one who does not; 0 leaves it out.")
     ] = 0.0,
     exchanges_share: Annotated[
-        float, typer.Option(help="Share of the steps for the characters' exchanges with strangers; 0 leaves them out.")
-    ] = 0.15,
+        float, typer.Option(help="Share of the steps for the characters' exchanges with strangers, such as 0.2.")
+    ] = 0.0,
     exchanges: Annotated[
         Path | None,
         typer.Option(help="A folder of exchanges, ID.toml for each persona; for the six friends there are some."),

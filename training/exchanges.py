@@ -23,7 +23,6 @@ from persona.harmless import GUEST
 from training.corpus import Corpus, CorpusError
 
 NAME = "exchanges"
-SHARE = 0.15
 
 
 def load_exchanges(folder: Path | None, personas: Sequence[Persona]) -> Corpus | None:
