@@ -64,7 +64,7 @@ Batch = list[Window]
 class _Piece(NamedTuple):
     """One turn of a window: `size` bytes are learned; `seen` where an earlier window holds it.
 
-    `opening` is the length of its header, `rival` the header under which it is read again, if it is.
+    `rival` is the header under which it is read again, if it is, and `opening` then the length of its own.
     """
 
     tokens: Tokens
@@ -133,11 +133,11 @@ class Sampler:
                     yield window
                 pieces = _context(pieces, min(OVERLAP, self.window - len(tokens.ids)), seen=window is not None)
                 length = sum(len(one.tokens.ids) for one in pieces)
-            opening = self.screenplay.header(turn.name)
-            rival = self._rival(turn.name, before, draw) if learned and draw and opening else ()
+            rival = self._rival(turn.name, before, draw) if learned and draw else ()
+            opening = len(self.screenplay.header(turn.name)) if rival else 0
             before.append(turn.name)
             size = len(turn.text.encode()) if learned else 0
-            pieces.append(_Piece(tokens, size, opening=len(opening), rival=rival))
+            pieces.append(_Piece(tokens, size, opening=opening, rival=rival))
             length += len(tokens.ids)
         window = _closed(pieces, scene.episode)
         if window:

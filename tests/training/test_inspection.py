@@ -167,6 +167,9 @@ class OneTokenATurn:
     def turn(self, turn: Turn, *, learned: bool) -> Tokens:
         return Tokens([0], [learned])
 
+    def header(self, name: str) -> list[int]:
+        return []
+
 
 @pytest.mark.parametrize("name", ["friends-corpus", "casual-corpus", "technical-corpus"])
 def test_the_counts_add_up_to_what_training_reads(name: str, friends_corpus: Path, tmp_path: Path) -> None:
