@@ -80,6 +80,8 @@ def _train(options: Options, voices: Voices) -> Path:
     screenplay = load_screenplay(base.folder)
     start = find_start(options, base)
     exchanges = load_exchanges(options.exchanges, personas) if options.exchanges_share else None
+    if options.exchanges_share and exchanges is None:
+        raise OptionsError("there are no exchanges for these characters: give a folder with --exchanges, or no share")
     asked = _asked(options, corpora, base) | _asked_beside(exchanges, start)
     log = read_log(options.replay, asked) if options.replay else ()
     model = load_base_model(base, torch.float32)

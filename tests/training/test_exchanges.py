@@ -91,6 +91,13 @@ def test_a_folder_without_any_is_refused(options: Options, tmp_path: Path) -> No
         train(replace(options, exchanges=tmp_path), quiet, quiet)
 
 
+def test_exchanges_that_would_not_be_read_are_refused(options: Options) -> None:
+    with pytest.raises(TrainingError, match="--exchanges needs --exchanges-share"):
+        train(replace(options, exchanges_share=0.0), quiet, quiet)
+    with pytest.raises(TrainingError, match="there are no exchanges for these characters"):
+        train(replace(options, exchanges=None, persona="Ann"), quiet, quiet)
+
+
 def parts_of(options: Options) -> tuple[Corpus, tuple[Part, ...]]:
     exchanges = load_exchanges(options.exchanges, friends())
     assert exchanges is not None
@@ -128,7 +135,7 @@ def test_a_run_says_what_it_learned_from_and_goes_on_only_with_the_same(options:
     assert [one["weight"] for one in card.data] == [0.5, 0.5]
     assert card.training["exchanges"] == card.data[1]["sha256"]
     assert any(line.startswith("Teaching Joey Tribbiani from toy-corpus, exchanges") for line in told)
-    for changed in (replace(options, exchanges_share=0.0), replace(options, exchanges_share=0.2)):
+    for changed in (replace(options, exchanges=None, exchanges_share=0.0), replace(options, exchanges_share=0.2)):
         with pytest.raises(TrainingError, match=r"started with exchanges_share = 0\.5, not"):
             train(replace(changed, resume=True, max_steps=8), quiet, quiet)
     (folder / "joey.toml").write_text('conversations = [["a", "b"], ["c", "d"], ["e", "f"]]', encoding="utf-8")
