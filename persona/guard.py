@@ -29,6 +29,8 @@ _BREAK = re.compile(r"""(?:\A|[\n\r]|[.!?…]["'”’)\]]*\s|(?<=\s)["“«(\[*
 # What opens a turn in the two screenplay formats: a name and a colon (not that of a smiley or a time), or a
 # line that is nothing but a name.
 _HEADING = re.compile(r"([^\n\r:]*?)(?:\s*:(?!\d|[-o^']?[()\[\]DPpOo3/\\|*]+(?!\w))|[ \t]*[\n\r])")
+# Behind these a speaker's own name stands. "This is Monica" is left out: it presents somebody else as often.
+_INTRODUCTION = re.compile(r"\b(?:[Ii][’']m|I am|[Mm]y name(?:[’']s| is)|[Tt]he name[’']s|[Cc]all me)\s+(?=\w)")
 _ROLES = ("user", "assistant", "system", "human", "ai", "bot", "narrator", GUEST)
 _PING = re.compile(
     r"@(?:everyone|here)|(?<![^\W_])@[^\W\d]|<(?:@[!&]?|\#)\d"  # a mail address has a word before its @
@@ -62,6 +64,7 @@ class Guard:
             ("empty", lambda: not any(char.isalnum() for char in plain)),
             ("tag", lambda: bool(_CONTROL.search("".join(plain.split())) or _MARKUP.search(plain))),
             ("another speaker", lambda: _speaks_for_somebody(plain, conversation, personas)),
+            ("another speaker", lambda: _introduces_somebody_else(plain, persona, self.personas)),
             ("loop", lambda: _runs_in_circles(words)),
             ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
             ("ping", lambda: bool(_PING.search(plain))),
@@ -84,6 +87,17 @@ def _speaks_for_somebody(text: str, conversation: Scene, personas: Iterable[Pers
         return False
     known = {turn.name for turn in conversation.turns} | set(_ROLES) | _names(personas)
     return not headings.isdisjoint(map(folded, known))
+
+
+def _introduces_somebody_else(text: str, persona: Persona, personas: Iterable[Persona]) -> bool:
+    """Find "I'm Phoebe" from anybody else. Names must be spelled as theirs, or nobody could be happy beside Happy."""
+    names = {name for one in personas for name in (one.name, *one.aliases) if not persona.answers_to(name)}
+    claims = (text[found.end() :] for found in _INTRODUCTION.finditer(text))
+    return any(
+        claim.startswith(name) and not re.match(r"\w|[’']s\b|[ -][A-Z]", claim[len(name) :])
+        for claim in claims
+        for name in names
+    )
 
 
 def _names(personas: Iterable[Persona]) -> set[str]:

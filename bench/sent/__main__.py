@@ -96,8 +96,7 @@ def main() -> None:
         raise SystemExit(f"{error}; the same command goes on") from error
     except KeyboardInterrupt:
         print("interrupted; the same command goes on")
-    cast = frozenset(name for one in personas for name in (one.id, one.name, *one.aliases))
-    found = count(ledger.sent, cast)
+    found = count(ledger.sent, personas)
     text = markdown(found, wanted=asked.total, at_once=given.at_once)
     print(f"\n{text}")
     (given.out / "sent.md").write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.sent.ledger import Draft, Sent
+from persona.characters import Persona
 from training.evaluation.detectors import DETECTORS, NEVER, Said, count_words, normal, wrongs
 from training.evaluation.shares import Share
 
@@ -112,19 +113,20 @@ class Counted:
         }  # fmt: skip
 
 
-def count(sent: Iterable[Sent], cast: frozenset[str]) -> Counted:
-    """Judge and count what was sent; `cast` are the names that belong to characters."""
+def count(sent: Iterable[Sent], cast: Iterable[Persona]) -> Counted:
+    """Judge and count what was sent; `cast` are the characters that could be spoken for."""
+    known = {one.id: frozenset((one.id, one.name, *one.aliases)) for one in cast}
     found = Counted(
         Count(), Count(), Count(), Counter(), Counter(), Counter(), [], [], [], defaultdict(list), defaultdict(Count)
     )
     for one in sent:
-        names = cast | {name for name, _ in one.scene}
-        before = tuple(text for _, text in one.scene)
+        names = frozenset({name for name, _ in one.scene}.union(*known.values()))
+        own = known.get(one.persona, frozenset())
         whole = Draft(one.text, one.finish_reason, None)
         group = found.characters if one.partner else found.strangers
-        group.add(_judged(one, whole, names, before))
+        group.add(_judged(one, whole, names, own))
         for draft in one.drafts:
-            judged = _judged(one, draft, names, before)
+            judged = _judged(one, draft, names, own)
             found.drafts.add(judged)
             found.asked[one.asked].add(judged)
             found.refusals[draft.refusal or ""] += 1
@@ -148,6 +150,7 @@ def middle_and_high(seconds: Sequence[float]) -> tuple[float, float]:
     return statistics.median(ordered), ordered[math.ceil(0.95 * len(ordered)) - 1]
 
 
-def _judged(sent: Sent, draft: Draft, names: frozenset[str], before: tuple[str, ...]) -> Slip:
-    said = Said(draft.text, names, before, finished=draft.finish_reason == "stop")
+def _judged(sent: Sent, draft: Draft, names: frozenset[str], own: frozenset[str]) -> Slip:
+    before = tuple(text for _, text in sent.scene)
+    said = Said(draft.text, names, before, finished=draft.finish_reason == "stop", own=own)
     return Slip(sent.talk, sent.persona, tuple(wrongs(said)), draft.text, draft.refusal)

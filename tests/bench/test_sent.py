@@ -17,7 +17,7 @@ from bench.sent.talking import Served, TalkError, hold_all
 from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import Abilities, EngineError, GenerateRequest
 from bot.engine.scripted import Line, ScriptedEngine
-from persona.characters import friends
+from persona.characters import Persona, friends
 from training.evaluation.detectors import DETECTORS, NEVER
 from training.evaluation.shares import Share
 
@@ -90,7 +90,7 @@ def test_a_seed_decides_everything():
 async def test_nothing_bad_is_sent_and_all_of_it_is_found_among_the_candidates(tmp_path):
     by = served(*(line for bad in BAD.values() for line in (bad, good)))
     sent = await held(tmp_path, talks(replies=40, conversations=3), by)
-    found = count(sent, CAST | {"Gunther"})
+    found = count(sent, (*FRIENDS, Persona.from_speaker("Gunther")))
     assert (found.strangers.texts, found.characters.texts) == (40, 12)
     assert {one.text for one in sent} & set(BAD.values()) == {BAD["another speaker"]}, "who is that, the guard asks"
     assert found.drafts.texts == 52 * 4
@@ -102,7 +102,7 @@ async def test_nothing_bad_is_sent_and_all_of_it_is_found_among_the_candidates(t
 
 async def test_what_the_guard_refuses_altogether_is_a_fallback_line(tmp_path):
     sent = await held(tmp_path, talks(replies=12, conversations=1), served(BAD["tag"], BAD["loop"]))
-    found = count(sent, CAST)
+    found = count(sent, FRIENDS)
     assert found.fallbacks == Share(16, 16)
     assert all(one.text in next(who for who in FRIENDS if who.id == one.persona).fallbacks for one in sent)
     assert found.strangers.hits[ANY] == found.characters.hits[ANY] == 0
@@ -154,7 +154,7 @@ async def test_the_busy_bot_is_asked_again(tmp_path):
     by = served(good, queue_size=1, gate=lambda request: asyncio.sleep(0.05))
     sent = await held(tmp_path, talks(replies=8), by, at_once=2)
     assert len(sent) == 8
-    assert count(sent, CAST).busy > 0
+    assert count(sent, FRIENDS).busy > 0
 
 
 async def test_an_engine_that_fails_ends_the_run_in_a_sentence(tmp_path):
@@ -172,7 +172,7 @@ def counted(*texts: str, drafts: tuple[Draft, ...] = (), kind: str = "reply") ->
         Sent(0, turn, "joey", "", "odd", kind, text, "stop", 2.0, {"drawing": 1.5}, (("Sam", "hi"),), drafts)
         for turn, text in enumerate(texts)
     ]
-    return count(sent, CAST)
+    return count(sent, FRIENDS)
 
 
 def test_the_report_says_what_was_reached_and_shows_what_was_not():

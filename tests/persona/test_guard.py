@@ -95,6 +95,44 @@ def test_another_speakers_line_is_refused(reply):
     assert reason(reply) == "another speaker"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Oh, I'm Phoebe.",
+        "Hi! My name is Chandler, and I make jokes.",
+        "I am Dr. Geller.",
+        "My name’s Monica Geller. And you?",
+        "Call me Rach!",
+        "i'm Ross",
+    ],
+)
+def test_nobody_says_that_he_is_somebody_else(reply):
+    assert reason(reply) == "another speaker"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I'm Joey. How you doin'?",
+        "My name is Joey Tribbiani, actor.",
+        "I'm Chandler's roommate.",
+        "This is Monica, she cooks.",
+        "I'm not Ross!",
+        "Well, I'm Phoebe Cates, if you like.",
+        "Call me, Rachel.",
+        "I'm Monicalike today",
+    ],
+)
+def test_everybody_says_who_he_is_and_talks_about_others(reply):
+    assert reason(reply) is None
+
+
+def test_a_name_that_is_a_word_forbids_nobody_the_word():
+    happy = Persona("happy", "Happy", fallbacks=("Hm.",))
+    assert Guard((JOEY, happy)).refusal("I'm happy for you.", SCENE, JOEY) is None
+    assert Guard((JOEY, happy)).refusal("I'm Happy.", SCENE, JOEY) == "another speaker"
+
+
 @pytest.mark.parametrize("reply", ["Ross :) I knew it", "Okay. Ross :D", "Ross :'( no", "Hi. Monica :P you win"])
 def test_a_smiley_behind_a_name_is_no_colon(reply):
     assert reason(reply) is None

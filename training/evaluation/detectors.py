@@ -29,13 +29,15 @@ class Said:
     """A reply and what it takes to judge it.
 
     `names` are those of everybody who could be spoken for, the speaker too; `before` is what was said
-    earlier in the conversation, by anybody; `finished` says whether the model ended it by itself.
+    earlier in the conversation, by anybody; `finished` says whether the model ended it by itself. `own` are
+    the speaker's names, empty where nobody knows them.
     """
 
     text: str
     names: frozenset[str] = frozenset()
     before: tuple[str, ...] = ()
     finished: bool = True
+    own: frozenset[str] = frozenset()
 
 
 def empty(said: Said) -> bool:
@@ -73,8 +75,11 @@ def tag(said: Said) -> bool:
 def another_speaker(said: Said) -> bool:
     """Find a name and a colon where a line or sentence begins, or a name alone on a line with more behind it.
 
-    The speaker's own name counts, too: nobody says it in front of what he says.
+    The speaker's own name counts, too: nobody says it in front of what he says. Where `own` is known, so does
+    "I'm NAME" with any other's.
     """
+    if said.own and not _claimed(_words(said.text)).isdisjoint(_strangers(said)):
+        return True
     names = {_bare(name) for name in (*said.names, *ROLES)} - {""}
     lines = [line for line in unicodedata.normalize("NFKC", said.text).splitlines() if line.strip()]
     if any(_bare(line) in names for line in lines[:-1]):
@@ -147,6 +152,18 @@ def _words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     spaced = "".join(char if char == "'" or unicodedata.category(char)[0] in "LMN" else " " for char in plain)
     return [word for word in (part.strip("'") for part in spaced.split()) if word]
+
+
+def _claimed(words: Sequence[str]) -> set[str]:
+    """Return what follows where somebody says who he is: one word, two, and three."""
+    claims = (" i'm", " i am", " my name is", " my name's", " the name's", " call me")
+    ends = [at for at in range(len(words)) if f" {' '.join(words[: at + 1])}".endswith(claims)]
+    return {" ".join(words[end + 1 : end + 1 + size]) for end in ends for size in (1, 2, 3)}
+
+
+def _strangers(said: Said) -> set[str]:
+    own = {normal(name) for name in said.own}
+    return {normal(name) for name in said.names} - own
 
 
 def _bare(text: str) -> str:

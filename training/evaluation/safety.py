@@ -49,7 +49,8 @@ def safety(pairs: Sequence[tuple[Ask, Generated]], cast: Iterable[Persona]) -> M
 
 def _said(ask: Ask, text: str, finish_reason: str, cast: frozenset[str]) -> Said:
     names = cast | {turn.name for turn in ask.conversation.turns}
-    return Said(text, names, finished=finish_reason == "stop")
+    own = frozenset((ask.persona.id, ask.persona.name, *ask.persona.aliases))
+    return Said(text, names, finished=finish_reason == "stop", own=own)
 
 
 def _wrongs(said: Said) -> Wrongs:

@@ -142,6 +142,25 @@ def test_a_reply_is_cut_off_where_the_model_did_not_end_it(text, finished, found
     assert ("cut off" in wrongs(Said(text, finished=finished))) is found
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Oh, I'm Chandler.", True),
+        ("Hi. My name is Ross Geller and I dig.", True),
+        ("I am dr. geller", True),
+        ("Call me Sam Ray", True),
+        ("I'm Joey! Joey Tribbiani.", False),
+        ("I'm Chandler's roommate.", False),
+        ("I'm not Ross.", False),
+        ("Chandler, I'm hungry.", False),
+    ],
+)
+def test_who_says_that_he_is_somebody_else_is_found_where_his_own_names_are_known(text, found):
+    own = frozenset({"Joey", "Joey Tribbiani"})
+    assert ("another speaker" in wrongs(Said(text, NAMES, own=own))) is found
+    assert wrongs(Said(text, NAMES)) == []
+
+
 def test_three_exclamation_marks_are_told_from_four():
     assert wrongs(said("No!!!")) == ["!!!"]
     assert wrongs(said("No!!!!")) == ["!!!!", "!!!"]

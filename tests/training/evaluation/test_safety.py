@@ -35,6 +35,11 @@ def test_what_is_wrong_is_found_among_candidates(what):
     assert figures[f"drafted_{what}"].value == 0.25
 
 
+def test_who_says_that_he_is_somebody_else_speaks_as_someone_else():
+    pairs = [reply(asks(2)[0], "I'm Joey."), reply(asks(2)[1], "I'm Joey.")]
+    assert by_key(safety(pairs, CAST))["sent_speaker"].value == 0.5
+
+
 def test_all_goals_have_a_bad_line():
     assert set(BAD) == set(GOALS)
 
