@@ -7,8 +7,15 @@ the show. A folder of one's own holds a TOML file for each persona, named by its
     conversations = [
       ["first message", "the character's reply", "second message", "another reply"],
     ]
+
+`everyone.toml` beside them holds messages that several answer, each in a way of their own, by their ids:
+
+    messages = [
+      { said = "a message", joey = "Joey's reply", chandler = "Chandler's reply" },
+    ]
 """
 
+import dataclasses
 import hashlib
 import json
 import tomllib
@@ -16,6 +23,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from persona.characters import Persona
 from persona.dialogue import Scene, Turn
@@ -23,6 +31,7 @@ from persona.harmless import GUEST
 from training.corpus import Corpus, CorpusError
 
 NAME = "exchanges"
+_EVERYONE = "everyone"
 
 
 def load_exchanges(folder: Path | None, personas: Sequence[Persona]) -> Corpus | None:
@@ -36,7 +45,13 @@ def load_exchanges(folder: Path | None, personas: Sequence[Persona]) -> Corpus |
     for persona in personas:
         file = place / f"{persona.id}.toml"
         if file.is_file():
-            scenes += _scenes(persona, file)
+            scenes += [
+                _scene(persona, one, f"{persona.id}-{number:04d}", file)
+                for number, one in enumerate(_listed(file, "conversations"), 1)
+            ]
+    if (file := place / f"{_EVERYONE}.toml").is_file():
+        for number, one in enumerate(_listed(file, "messages"), 1):
+            scenes += _answers(personas, one, f"{_EVERYONE}-{number:04d}", file)
     if not scenes:
         if folder is None:
             return None
@@ -45,14 +60,26 @@ def load_exchanges(folder: Path | None, personas: Sequence[Persona]) -> Corpus |
     return Corpus(NAME, hashlib.sha256(text.encode()).hexdigest(), tuple(scenes), "conversation")
 
 
-def _scenes(persona: Persona, file: Traversable) -> list[Scene]:
+def _listed(file: Traversable, key: str) -> list[Any]:
     try:
-        conversations = tomllib.loads(file.read_text(encoding="utf-8")).get("conversations")
+        found = tomllib.loads(file.read_text(encoding="utf-8")).get(key)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CorpusError(f"cannot read the exchanges in {file}: {error}") from error
-    if not isinstance(conversations, list) or not conversations:
-        raise CorpusError(f"{file} needs a list `conversations`")
-    return [_scene(persona, one, f"{persona.id}-{number:04d}", file) for number, one in enumerate(conversations, 1)]
+    if not isinstance(found, list) or not found:
+        raise CorpusError(f"{file} needs a list `{key}`")
+    return found
+
+
+def _answers(personas: Sequence[Persona], message: object, name: str, file: Traversable) -> list[Scene]:
+    """Return a scene for each of `personas` that answers `message`; they are one episode, held out together or not."""
+    if not isinstance(message, dict) or "said" not in message:
+        raise CorpusError(f"message {name} in {file} must be a table with what was `said` and the replies")
+    scenes = [
+        _scene(persona, [message["said"], message[persona.id]], f"{name}-{persona.id}", file)
+        for persona in personas
+        if persona.id in message
+    ]
+    return [dataclasses.replace(scene, episode=name) for scene in scenes]
 
 
 def _scene(persona: Persona, lines: object, name: str, file: Traversable) -> Scene:

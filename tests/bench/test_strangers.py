@@ -318,8 +318,12 @@ def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pyte
     assert out.read_bytes() == before, "what is there is kept"
 
 
-def test_the_unseen_prompts_are_others_than_those_of_an_evaluation() -> None:
-    unseen = read_prompts(Path(str(sheet.__file__)).parent / "unseen.toml")
+@pytest.mark.parametrize(
+    ("file", "shared"),
+    [("unseen.toml", {"are you a bot?", "banana"}), ("unseen-2.toml", {"have you ever been in love?"})],
+)
+def test_the_unseen_prompts_are_others_than_those_of_an_evaluation(file: str, shared: set[str]) -> None:
+    unseen = read_prompts(Path(str(sheet.__file__)).parent / file)
     assert len(unseen) == 60
     both = {one.text.casefold() for one in unseen} & {one.text.casefold() for one in PROMPTS}
-    assert both == {"are you a bot?", "banana"}, "two that two people thought of; its heading says so"
+    assert both == shared, "what two people thought of"

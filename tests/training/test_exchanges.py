@@ -86,6 +86,43 @@ def test_a_file_that_is_none_is_refused_with_its_place(tmp_path: Path, text: str
         load_exchanges(tmp_path, friends())
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("conversations = []", "everyone.toml needs a list `messages`"),
+        ('messages = ["Hi."]', "message everyone-0001 in .*everyone.toml must be a table with what was `said`"),
+        ('messages = [{ joey = "Hi." }]', "everyone-0001"),
+        ('messages = [{ said = "Hi.", joey = "Hey." }, { said = "Hi.", joey = 3 }]', "everyone-0002-joey"),
+        ('messages = [{ said = " ", ross = "Hey." }]', "everyone-0001-ross"),
+    ],
+)
+def test_messages_for_everyone_that_are_none_are_refused_with_their_place(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "everyone.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(CorpusError, match=sentence):
+        load_exchanges(tmp_path, friends())
+
+
+def test_a_message_for_everyone_is_answered_by_those_who_do_and_is_held_out_for_all_of_them(tmp_path: Path) -> None:
+    text = (
+        'messages = [{ said = "Soup?", ross = "Leek, actually.", joey = "Two." }, { said = "Hi.", monica = "Shoes." }]'
+    )
+    (tmp_path / "everyone.toml").write_text(text, encoding="utf-8")
+    corpus = load_exchanges(tmp_path, friends())
+    assert corpus is not None
+    assert [[turn.text for turn in scene.turns] for scene in corpus.scenes] == [
+        ["Soup?", "Two."],
+        ["Soup?", "Leek, actually."],
+        ["Hi.", "Shoes."],
+    ]
+    assert [scene.episode for scene in corpus.scenes] == ["everyone-0001", "everyone-0001", "everyone-0002"]
+    assert len({scene.id for scene in corpus.scenes}) == 3
+    joey = load_exchanges(tmp_path, friends()[:1])
+    assert joey is not None
+    assert [scene.turns[1].text for scene in joey.scenes] == ["Two."]
+
+
 def test_a_folder_without_any_is_refused(options: Options, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"has no exchanges: there is no joey\.toml in it"):
         train(replace(options, exchanges=tmp_path), quiet, quiet)

@@ -19,7 +19,8 @@ class Context:
     """Up to ten turns of a scene, and what `persona` truly `said` next.
 
     `same` are lines of the same speaker, `others` those of the other characters: each from another
-    scene, of at most twice the length and at least half of it. `garbled` is what was said with a word
+    scene, of at most twice the length and at least half of it; first of all what others say to the
+    very same turns, where that is known. `garbled` is what was said with a word
     too few, one twice, or two in the wrong order, as Sinha et al. 2020 ("Learning an Unreferenced
     Metric for Online Dialogue Evaluation") make what is no language.
     """
@@ -47,6 +48,10 @@ class _Place:
     @property
     def said(self) -> str:
         return self.scene.turns[self.at].text
+
+    @property
+    def before(self) -> tuple[Turn, ...]:
+        return self.scene.turns[: self.at]
 
 
 def choose_contexts(scenes: Sequence[Scene], personas: Sequence[Persona], count: int, seed: int) -> list[Context]:
@@ -76,17 +81,21 @@ def _places(scenes: Sequence[Scene], personas: Sequence[Persona]) -> Iterator[_P
 
 def _context(place: _Place, places: Sequence[_Place], draw: random.Random) -> Context | None:
     same = _lines(place, [one for one in places if one.persona == place.persona])
-    others = _lines(place, [one for one in places if one.persona != place.persona])
+    elsewhere = [one for one in places if one.persona != place.persona]
+    others = _lines(place, elsewhere)
     if len(same) < SAME:
         return None
-    before: tuple[Turn, ...] = place.scene.turns[max(0, place.at - TURNS) : place.at]
+    rivals = _lines(place, [one for one in elsewhere if one.before == place.before])[:OTHERS]
+    draw.shuffle(others)
+    others = [*rivals, *(one for one in others if one not in rivals)]
+    before: tuple[Turn, ...] = place.before[-TURNS:]
     return Context(
         place.scene.episode,
         Scene(before),
         place.persona,
         place.said,
         tuple(draw.sample(same, SAME)),
-        tuple(draw.sample(others, OTHERS)) if len(others) >= OTHERS else (),
+        tuple(others[:OTHERS]) if len(others) >= OTHERS else (),
         _garbled(place.said, draw),
     )
 

@@ -21,6 +21,7 @@ from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.exchanges import load_exchanges
 from training.held_out import choose_held_out
+from training.split import split_scenes
 from training.tuning.ablation import Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
 from training.tuning.logit import fit
@@ -112,7 +113,7 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
         folder = checkpoint_folder(question.model)
         card = read_card(folder)
         corpus = load_corpus(question.corpora[0], question.cache)
-        contexts = _contexts(card, corpus, question)
+        contexts, title = _contexts(card, corpus, question)
         reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
     except (CardError, CorpusError, EngineError) as error:
         raise TuningError(str(error)) from error
@@ -121,8 +122,6 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
     found = fit([choice for one in choices for choice in one.taught()], range(len(PARTS)))
     if not found.weights.any():
         raise TuningError("no part of the ranking tells the true lines from others: the weights stay as they are")
-    episodes = {one.episode for one in contexts}
-    title = f"{corpus.name}: {len(contexts)} lines of {len(episodes)} validation {corpus.unit}s"
     weights = dict(zip(PARTS, (round(float(one), 4) for one in found.weights), strict=True))
     standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
     refused = tuple(PARTS[at] for at in found.refused)
@@ -130,13 +129,38 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
     return Tuned(title, tuned, standard, refused, tuple(ablation(choices)), milliseconds, tuple(reads))
 
 
-def _contexts(card: Card, corpus: Corpus, question: Question) -> list[Context]:
+def _contexts(card: Card, corpus: Corpus, question: Question) -> tuple[list[Context], str]:
+    """Return the contexts, and in words what they are: half are exchanges, where the checkpoint learned those."""
+    exchanges = _exchanges_of(card)
+    half = question.contexts // 2 if exchanges and question.contexts >= 4 else 0  # two of each, or none
+    contexts = _of_the_show(card, corpus, question, question.contexts - half)
+    title = _counted(corpus, contexts)
+    if exchanges and half:  # the card's split is the show's; exchanges are held out by the rule
+        others = choose_contexts(split_scenes(exchanges).validation, card.characters, half, question.seed)
+        title += f", {_counted(exchanges, others)}"
+        contexts += others
+    return contexts, title
+
+
+def _counted(corpus: Corpus, contexts: Sequence[Context]) -> str:
+    count = len({one.episode for one in contexts})
+    return f"{corpus.name}: {len(contexts)} lines of {count} validation {corpus.unit}s"
+
+
+def _exchanges_of(card: Card) -> Corpus | None:
+    """Return the project's exchanges if the checkpoint learned these very ones, so that what it held out is known."""
+    exchanges = load_exchanges(None, card.characters)
+    learned = {one.get("sha256") for one in card.data}
+    return exchanges if exchanges and exchanges.sha256 in learned else None
+
+
+def _of_the_show(card: Card, corpus: Corpus, question: Question, count: int) -> list[Context]:
     scenes = choose_held_out(corpus, "validation", [card]).scenes
     speakers = corpus.speakers()
     personas: Sequence[Persona] = [one for one in card.characters if one.name in speakers]
     if not personas:
         raise CorpusError(f"none of the checkpoint's characters speaks in {corpus.name}")
-    contexts = choose_contexts(scenes, personas, question.contexts, question.seed)
+    contexts = choose_contexts(scenes, personas, count, question.seed)
     if len({one.episode for one in contexts}) < 2:
         raise CorpusError(f"{corpus.name} holds out too few {corpus.unit}s: it takes two to tune on one, and test")
     return contexts

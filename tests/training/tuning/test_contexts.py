@@ -59,6 +59,17 @@ def test_one_character_alone_is_told_from_nobody() -> None:
     assert [(one.persona, one.others) for one in contexts] == [(PERSONAS[0], ())] * 5
 
 
+def test_what_another_says_to_the_very_same_turns_is_told_from_it_first() -> None:
+    asked = Turn("Guest", "Whose bowl is that?")
+    mine = Scene((asked, Turn(JOEY, "The biggest one is mine, as ever.")), "e-joey", "e")
+    hers = Scene((asked, Turn(MONICA, "Mine, and it goes right back there.")), "e-monica", "e")
+    chosen = [one for one in choose_contexts((*SCENES, mine, hers), PERSONAS, 10_000, seed=1) if one.episode == "e"]
+    assert {one.persona.name: one.others[0] for one in chosen} == {
+        JOEY: "Mine, and it goes right back there.",
+        MONICA: "The biggest one is mine, as ever.",
+    }
+
+
 def test_what_is_not_learned_is_no_context() -> None:
     loop = Scene((Turn(MONICA, "Who?"), Turn(JOEY, "no no no no no no"), Turn(JOEY, "...")), "x", "s02_e01")
     contexts = choose_contexts((*SCENES, loop), PERSONAS, 10_000, seed=1)

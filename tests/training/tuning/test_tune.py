@@ -13,11 +13,14 @@ from persona.card import BaseCard, Card, read_card
 from persona.characters import find_persona, friends
 from persona.copied import CopiedLines
 from persona.dialogue import Scene, Turn
+from persona.harmless import GUEST
 from persona.ranking import PARTS, Weights
 from tests.toys import toy_llama
 from tests.training.conftest import write_corpus
 from tests.training.tuning.plays import JOEY, MONICA, play
 from training.corpus import load_corpus
+from training.exchanges import load_exchanges
+from training.split import split_scenes
 from training.tuning.tune import Question, Tuned, TuningError, measure
 
 LEARNED = "Once upon a time there was a bowl that nobody wanted to wash."
@@ -87,6 +90,21 @@ def test_contexts_are_of_the_validation_side(house: Path) -> None:
     assert {len(read.replies) for read in tuned.reads} <= {29, 38}
     assert {read.drawn for read in tuned.reads} == {()}
     assert tuned.milliseconds == {}
+
+
+@pytest.mark.parametrize(("contexts", "theirs"), [(8, 4), (3, 0)])
+def test_half_of_what_a_checkpoint_is_tuned_on_is_talk_with_strangers_where_it_learned_that(
+    house: Path, contexts: int, theirs: int
+) -> None:
+    exchanges = load_exchanges(None, PERSONAS)
+    assert exchanges is not None
+    card = read_card(house / "model")
+    replace(card, data=(*card.data, {"name": exchanges.name, "sha256": exchanges.sha256})).write(house / "model")
+    tuned = measure(question(house, candidates=0, contexts=contexts))
+    strangers = [one.context for one in tuned.reads if one.context.conversation.turns[0].name == GUEST]
+    assert len(strangers) == theirs
+    assert {one.episode for one in strangers} <= {scene.episode for scene in split_scenes(exchanges).validation}
+    assert ("exchanges: 4 lines of" in tuned.title) is (theirs > 0)
 
 
 def test_a_line_of_the_corpus_is_in_no_result(house: Path) -> None:
