@@ -22,6 +22,7 @@ _SETS = {
     "others": "of 10, anybody's",
     "garbled": "of 10, garbled",
     "drawn": "among its own",
+    "judged": "among its own",
 }
 
 
@@ -33,13 +34,20 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
             help="A folder in ConvoKit's format, or the name of a ConvoKit corpus; repeat it for what else the "
             "checkpoint learned from. The first is tuned on."
         ),
-    ],
+    ] = [],  # noqa: B006 - Typer reads it, nobody changes it
+    judged: Annotated[
+        Path | None,
+        typer.Option(
+            help="Tune on replies that readers judged instead: a file of JSON lines, each with prompt, character, "
+            "reply and counts (true or false)."
+        ),
+    ] = None,
     contexts: Annotated[int, typer.Option(min=2, help="How many held-out lines are looked at.")] = 60,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes which, and what is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Tune how a checkpoint's candidate replies are ranked, on held-out episodes."""
+    """Tune how a checkpoint's candidate replies are ranked, on held-out episodes or judged replies."""
     from training.tuning.tune import Question, TuningError  # noqa: PLC0415 - torch loads here, not for --help
     from training.tuning.tune import tune as run  # noqa: PLC0415
 
@@ -52,7 +60,7 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         cache = load_settings().cache_dir
         with Progress(console=screen, transient=True) as bar:
             task = bar.add_task("reading held-out lines")
-            question = Question(model, tuple(corpus), cache, contexts=contexts, seed=seed, device=device)
+            question = Question(model, tuple(corpus), cache, contexts, seed=seed, device=device, judged=judged)
             tuned = run(question, tell, lambda done, of: bar.update(task, completed=done, total=of))
     except (SettingsError, TuningError) as error:
         tell(f"Error: {str(error).removesuffix('.')}.")
@@ -66,9 +74,9 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
 
 
 def table(tuned: "Tuned") -> Table:
-    """Return what each part weighs, costs a reply and is worth: how often the true line comes first with it."""
+    """Return what each part weighs, costs a reply and is worth: how often what ought to comes first with it."""
     sets = [key for key in _SETS if key in tuned.rows[0].first]
-    shown = Table(title=Text(f"{tuned.title}: the true line first"))
+    shown = Table(title=Text(tuned.title))
     for column in ("", "weight", "ms", *(_SETS[key] for key in sets), "change"):
         shown.add_column(column, justify="right" if column else "left")
     weights = tuned.weights.by_part()

@@ -5,16 +5,20 @@ file than an evaluation's (bench/strangers/unseen.toml), which `sheet` then take
 `python -m bench.strangers sheet --replies A.jsonl B.jsonl C.jsonl --out DIR [--names A B C] [--seed 0] [--part 60]`
 reads the pieces of three evaluations and writes DIR/sheet.jsonl, DIR/instructions.md and DIR/key.json.
 `python -m bench.strangers tally --out DIR --verdicts V1.jsonl V2.jsonl V3.jsonl [--markdown FILE]` prints the figures.
+
+`python -m bench.strangers candidates --replies A.jsonl [B.jsonl] --out DIR` lays all that was drawn before one reader,
+`python -m bench.strangers judged --out DIR --verdicts V.jsonl --file F` makes what `echochamber tune --judged F` takes.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.strangers.candidates import candidates_of, judged, read_candidates, write_candidates
 from bench.strangers.pages import figures, instructions, replies
 from bench.strangers.sheet import StrangersError, deal, prompts_of, read, write
 from bench.strangers.tally import tally
-from bench.strangers.verdicts import READERS, read_all
+from bench.strangers.verdicts import READERS, read_all, read_verdicts
 from bot.engine.protocol import EngineError
 from bot.settings import SettingsError
 from persona.card import CardError
@@ -55,6 +59,21 @@ def make_tally(given: argparse.Namespace) -> None:
         replace_text(given.markdown, f"{figures(found)}\n{replies(found)}")
 
 
+def make_candidates(given: argparse.Namespace) -> None:
+    """Lay all that was drawn before a reader."""
+    rows = candidates_of(given.replies, prompts_of(given.prompts))
+    if not rows:
+        raise StrangersError("nothing that was drawn passed the guard: there is nothing to judge")
+    write_candidates(rows, given.out, instructions(rows[0].id))
+    print(f"{len(rows)} candidates are on the sheet in {given.out}: give it and the instructions to one reader.")
+
+
+def make_judged(given: argparse.Namespace) -> None:
+    """Join candidates with what their reader says."""
+    rows = read_candidates(given.out)
+    replace_text(given.file, judged(rows, read_verdicts(given.verdicts, {row.id for row in rows})))
+
+
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -73,6 +92,16 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     answers.add_argument("--out", type=Path, required=True, help="the file of the replies")
     answers.add_argument("--untouched", action="store_true", help="the model's untouched base answers instead")
     answers.set_defaults(run=make_answers)
+    drawn = commands.add_parser("candidates", help="lay all that was drawn for each prompt before one reader")
+    drawn.add_argument("--replies", type=Path, nargs="+", required=True, help="files of `answer`, or of evaluations")
+    drawn.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
+    drawn.add_argument("--out", type=Path, required=True)
+    drawn.set_defaults(run=make_candidates)
+    joined = commands.add_parser("judged", help="join candidates and verdicts into a file for `echochamber tune`")
+    joined.add_argument("--out", type=Path, required=True, help="the folder of the candidates")
+    joined.add_argument("--verdicts", type=Path, required=True)
+    joined.add_argument("--file", type=Path, required=True, help="the file to write")
+    joined.set_defaults(run=make_judged)
     counted = commands.add_parser("tally", help="count what the readers say")
     counted.add_argument("--out", type=Path, required=True, help="the folder of the sheet")
     counted.add_argument("--verdicts", type=Path, nargs=READERS, required=True)

@@ -106,13 +106,13 @@ def write(dealt: Dealt, folder: Path, instructions: str, part: int | None = None
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / KEY).exists():
         raise StrangersError(f"{folder} holds a sheet already, which may have been judged: give another --out")
-    replace_text(folder / SHEET, _lines(dealt.rows))
+    replace_text(folder / SHEET, lines(dealt.rows))
     replace_text(folder / INSTRUCTIONS, instructions)
     firsts = range(0, len(dealt.rows), part) if part else range(0)
     width = len(str(len(firsts)))
     for number, first in enumerate(firsts, start=1):
         (folder / PARTS).mkdir(exist_ok=True)
-        replace_text(folder / PARTS / f"sheet-{number:0{width}}.jsonl", _lines(dealt.rows[first : first + (part or 0)]))
+        replace_text(folder / PARTS / f"sheet-{number:0{width}}.jsonl", lines(dealt.rows[first : first + (part or 0)]))
     prompts = [asdict(one) for one in dealt.prompts]
     key = {"origins": dealt.origins, "rounds": dealt.rounds, "replies": [asdict(one) for one in dealt.replies]}
     key |= {"prompts": prompts}
@@ -153,7 +153,8 @@ def _text(said: Generated) -> str:
     return "" if said.fallback else " ".join(said.text.split())
 
 
-def _lines(rows: Sequence[Row]) -> str:
+def lines(rows: Sequence[Row]) -> str:
+    """Return rows as JSON lines."""
     return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rows)
 
 

@@ -12,9 +12,9 @@ from bot import logs
 from bot.engine.protocol import Abilities, Busy, Candidate, EngineError
 from bot.engine.scorer import Scorer, Situation, together
 from bot.engine.timing import Seconds, timed, until
-from persona.ranking import Evidence, Parts, Weights
+from persona.ranking import ELSEWHERE, Evidence, Parts, Weights
 
-FEW = 3
+FEWEST, SCORES_A_CANDIDATE = 3, 5
 _UNSCORED = "the engine cannot score: replies are ranked by the log-probability they were drawn with"
 _UNKNOWN = "the engine gives no log-probabilities: the first reply that the guard passes is sent"
 
@@ -48,9 +48,9 @@ class Ranker:
     ) -> list[Rated]:
         """Return the candidates, best first; nothing is asked where there is one alone.
 
-        A candidate without log-probability gets one, if the engine can score. Only the best three by
-        what one request tells are asked in other conversations and under other names. The seconds of
-        each step are added to `seconds`.
+        A candidate without log-probability gets one, if the engine can score. Only the best few by
+        what one request tells are asked in other conversations and under other names (see `few`).
+        The seconds of each step are added to `seconds`.
         """
         drawn = self._sorted(_drawn(one) for one in candidates)
         if len(candidates) < 2:
@@ -63,12 +63,24 @@ class Ranker:
                 rated = await until(at.deadline, self._cheaply(at, candidates))
         except (EngineError, TimeoutError) as error:
             return _short_of(error, drawn)
+        few = self.few(at, len(candidates))
         try:
             with timed(seconds, "names"):
-                best = await until(at.deadline, self._in_full(at, rated[:FEW]))
+                best = await until(at.deadline, self._in_full(at, rated[:few]))
         except (EngineError, TimeoutError) as error:
             return _short_of(error, rated)
-        return best + rated[FEW:]
+        return best + rated[few:]
+
+    def few(self, at: Situation, candidates: int) -> int:
+        """Return how many of the candidates are asked about in full: as many as five scores for each of all pay for.
+
+        So the time does not depend on which parts have weight, and where the cheap ones have none, nobody is left out.
+        """
+        weights = self._weights
+        rivals = len(self._scorer.rivals(at.persona))
+        in_full = bool(weights.commonness) * len(ELSEWHERE) + bool(weights.persona_gain) * rivals
+        left = candidates * (SCORES_A_CANDIDATE - bool(weights.information))
+        return max(FEWEST, left // max(1, in_full))
 
     async def _cheaply(self, at: Situation, candidates: Sequence[Candidate]) -> list[Rated]:
         """Rate by what is known after one request; after two where a log-probability was missing."""

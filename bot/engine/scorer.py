@@ -33,6 +33,10 @@ class Scorer:
         self._engine = engine
         self._personas = tuple(personas)
 
+    def rivals(self, persona: Persona) -> list[Persona]:
+        """Return the other characters."""
+        return [one for one in self._personas if one.id != persona.id]
+
     async def here(self, at: Situation, replies: Sequence[str]) -> list[float]:
         """Return the log-probability of each reply in its conversation."""
         if not replies:
@@ -51,8 +55,7 @@ class Scorer:
 
     async def others(self, at: Situation, replies: Sequence[str]) -> list[tuple[float, ...]]:
         """Return each reply's log-probabilities under the other characters' names."""
-        names = [one for one in self._personas if one.id != at.persona.id]
-        return await self._table([replace(at, persona=one) for one in names], replies)
+        return await self._table([replace(at, persona=one) for one in self.rivals(at.persona)], replies)
 
     async def _table(self, places: Sequence[Situation], replies: Sequence[str]) -> list[tuple[float, ...]]:
         columns = await together(*(self.here(one, replies) for one in places))

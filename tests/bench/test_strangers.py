@@ -15,8 +15,9 @@ from bench.strangers.sheet import Dealt, deal, read
 from bench.strangers.tally import tally
 from bench.strangers.verdicts import Judged, Verdict, fleiss_kappa
 from persona.characters import friends
-from training.evaluation.pieces import Generated, Ledger
+from training.evaluation.pieces import Draft, Generated, Ledger
 from training.evaluation.strangers import read_prompts
+from training.tuning.judged import read_judged
 
 PROMPTS = read_prompts()
 SIX = [one.name for one in friends()]
@@ -327,3 +328,33 @@ def test_the_unseen_prompts_are_others_than_those_of_an_evaluation(file: str, sh
     assert len(unseen) == 60
     both = {one.text.casefold() for one in unseen} & {one.text.casefold() for one in PROMPTS}
     assert both == shared, "what two people thought of"
+
+
+def test_candidates_of_all_files_are_judged_once_and_go_to_tune(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = {"a": ["Hi.", "No.", "@everyone"], "b": ["No.", "A  hat."]}
+    for name, texts in drawn.items():
+        ledger = Ledger(tmp_path / f"{name}.jsonl")
+        for number in range(len(PROMPTS)):
+            drafts = tuple(Draft(one, "stop", "ping" if "@" in one else None) for one in texts)
+            ledger.add(Generated("stranger", number, texts[0], "stop", False, drafts))
+    out, file = tmp_path / "drawn", tmp_path / "judged.jsonl"
+    asked = ["candidates", "--replies", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), "--out", str(out)]
+    main(asked)
+    assert f"{3 * len(PROMPTS)} candidates" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (out / "sheet.jsonl").read_text().splitlines()]
+    assert [row["reply"] for row in rows[:3]] == ["Hi.", "No.", "A hat."]
+    with pytest.raises(SystemExit, match="holds a sheet already"):
+        main(asked)
+    said = [{"id": row["id"], "sensible": True, "in_character": row["reply"] == "A hat."} for row in rows]
+    verdicts = tmp_path / "verdicts.jsonl"
+    verdicts.write_text("".join(json.dumps(one) + "\n" for one in said))
+    main(["judged", "--out", str(out), "--verdicts", str(verdicts), "--file", str(file)])
+    first = read_judged(file, friends())[0]
+    assert (first.said, first.persona.id, first.good, first.bad) == (
+        PROMPTS[0].text,
+        "joey",
+        ("A hat.",),
+        ("Hi.", "No."),
+    )

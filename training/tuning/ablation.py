@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,23 @@ class Share(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Choices(Protocol):
+    """Choices among replies in one situation."""
+
+    @property
+    def episode(self) -> str:
+        """Return the group that is held out as a whole."""
+        ...
+
+    def taught(self) -> list[Tensor]:
+        """Return what weights are fitted to: matrices (replies, P), row 0 what ought to come first."""
+        ...
+
+    def first(self, weights: Tensor) -> dict[str, bool]:
+        """Say for each kind of choice whether what ought to come first does; the kind that counts most first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +71,14 @@ class Sets:
         """
         return [choice for name, choice in self.named().items() if name != "drawn"]
 
+    def first(self, weights: Tensor) -> dict[str, bool]:
+        """Say for each set whether the true line scores above every other."""
+        return {name: first_wins(choice, weights) for name, choice in self.named().items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to rank: how often the true line comes first in each set, and in `same` less than with all parts."""
+    """One way to rank: how often what ought to comes first, by kind of choice; in the first kind less than with all."""
 
     name: str
     first: Mapping[str, Share]
@@ -84,7 +105,7 @@ def matrix(replies: Iterable[Evidence], usual: Mapping[str, Usual]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def ablation(choices: Sequence[Sets]) -> list[Row]:
+def ablation(choices: Sequence[Choices]) -> list[Row]:
     """Return the rows: all parts, without each, and each alone, on episodes held out from the fit."""
     every = range(len(PARTS))
     hits = {ALL: held_out_hits(choices, every)}
@@ -92,32 +113,32 @@ def ablation(choices: Sequence[Sets]) -> list[Row]:
         hits[f"without {PARTS[left_out]}"] = held_out_hits(choices, [part for part in every if part != left_out])
     for alone in every:
         hits[f"{PARTS[alone]} alone"] = held_out_hits(choices, [alone])
-    episodes = [one.episode for one in choices]
+    episodes, main = [one.episode for one in choices], next(iter(hits[ALL]))
     return [
         Row(
             name,
             {key: share(episodes, found) for key, found in of.items()},
-            share(episodes, [mine - best for mine, best in zip(of["same"], hits[ALL]["same"], strict=True)]),
+            share(episodes, [mine - best for mine, best in zip(of[main], hits[ALL][main], strict=True)]),
         )
         for name, of in hits.items()
     ]
 
 
-def held_out_hits(choices: Sequence[Sets], parts: Sequence[int]) -> dict[str, list[float]]:
-    """Return, for each kind of set, context by context, 1 where the true line comes first, else 0.
+def held_out_hits(choices: Sequence[Choices], parts: Sequence[int]) -> dict[str, list[float]]:
+    """Return, for each kind of choice, situation by situation, 1 where what ought to comes first, else 0.
 
-    Each fold of episodes is judged by weights fitted to the others. A context without that set has nan.
+    Each fold of episodes is judged by weights fitted to the others. One without that kind has nan.
     """
     episodes = sorted({one.episode for one in choices})
     folds = {episode: number % FOLDS for number, episode in enumerate(episodes)}
-    hits: dict[str, list[float]] = {name: [float("nan")] * len(choices) for one in choices for name in one.named()}
+    hits: dict[str, list[float]] = {}
     for fold in set(folds.values()):
         taught = [choice for one in choices if folds[one.episode] != fold for choice in one.taught()]
         weights = fit(taught, parts).weights
         for at, one in enumerate(choices):
             if folds[one.episode] == fold:
-                for name, choice in one.named().items():
-                    hits[name][at] = float(first_wins(choice, weights))
+                for name, hit in one.first(weights).items():
+                    hits.setdefault(name, [float("nan")] * len(choices))[at] = float(hit)
     return hits
 
 

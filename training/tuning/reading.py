@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.engine.chooser import Chooser
 from bot.engine.protocol import Candidate
-from bot.engine.ranker import FEW
+from bot.engine.ranker import FEWEST
 from bot.engine.scorer import Scorer, Situation, together
 from persona.ranking import PARTS, Evidence
 from training.tuning.contexts import Context
@@ -65,7 +65,7 @@ class Reader:
             spent["likelihood"].append(0.0)  # it comes with drawing
             for part, ask in zip(PARTS[1:], asking, strict=True):
                 began = time.perf_counter()
-                await ask(at, texts if part == "information" else texts[:FEW])
+                await ask(at, texts if part == "information" else texts[:FEWEST])
                 spent[part].append(1000 * (time.perf_counter() - began))
         return {part: statistics.median(values) for part, values in spent.items() if values}
 

@@ -1,4 +1,7 @@
-"""`echochamber tune`: fit the ranking's weights to held-out episodes, and write them into the checkpoint's card."""
+"""`echochamber tune`: fit the ranking's weights, and write them into the checkpoint's card.
+
+To what was truly said in held-out episodes, or to what readers thought of replies.
+"""
 
 import asyncio
 import dataclasses
@@ -16,14 +19,15 @@ from bot.engine.shipped import checkpoint_folder
 from persona.card import Card, CardError, read_card
 from persona.characters import Persona
 from persona.copied import CopiedLines
-from persona.ranking import PARTS, Weights
+from persona.ranking import PARTS, Usual, Weights
 from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.exchanges import load_exchanges
 from training.held_out import choose_held_out
 from training.split import split_scenes
-from training.tuning.ablation import Row, ablation, sets_of
+from training.tuning.ablation import Choices, Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
+from training.tuning.judged import Judged, judged_replies, read_judged
 from training.tuning.logit import fit
 from training.tuning.reading import Read, Reader, Step
 from training.tuning.usual import usual_of
@@ -38,10 +42,11 @@ class TuningError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which checkpoint is tuned on which corpus.
+    """Which checkpoint is tuned on which corpus, or on the replies in the file `judged`.
 
     `corpora` are folders or names: the first is measured on, the others are what else the checkpoint
     learned from. `candidates` are drawn for each of `contexts` to see how the ranking fares among them.
+    Where there are judged replies nothing else is looked at, and corpora may be missing.
     """
 
     model: Path
@@ -51,11 +56,12 @@ class Question:
     candidates: int = CANDIDATES
     seed: int = 0
     device: str = "auto"
+    judged: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The weights, what each part is worth on held-out episodes, and what it costs a reply in milliseconds.
+    """The weights, what each part is worth where nothing was fitted, and what it costs a reply in milliseconds.
 
     `standard` are the weights of standardised parts, `refused` those that came out below 0.
     """
@@ -112,16 +118,42 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
     try:
         folder = checkpoint_folder(question.model)
         card = read_card(folder)
-        corpus = load_corpus(question.corpora[0], question.cache)
-        contexts, title = _contexts(card, corpus, question)
-        reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
+        if question.judged:
+            return _by_readers(read_judged(question.judged, card.characters), folder, question, step)
+        return _by_true_lines(card, folder, question, step)
     except (CardError, CorpusError, EngineError) as error:
         raise TuningError(str(error)) from error
+
+
+def _by_true_lines(card: Card, folder: Path, question: Question, step: Step) -> Tuned:
+    if not question.corpora:
+        raise TuningError("there is nothing to tune on: name a corpus, or a file of judged replies")
+    contexts, title = _contexts(card, load_corpus(question.corpora[0], question.cache), question)
+    reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
     usual = usual_of([known for one in reads for _, known in one.drawn])
     choices = [sets_of(one, usual) for one in reads]
+    return _fitted(f"{title}: the true line first", choices, usual, milliseconds, reads)
+
+
+def _by_readers(judged: Sequence[Judged], folder: Path, question: Question, step: Step) -> Tuned:
+    asked = dataclasses.replace(question, candidates=0)  # what was drawn once is judged: nothing is drawn
+    reads, milliseconds = asyncio.run(_read(folder, [one.context for one in judged], asked, step))
+    usual = usual_of([known for one in reads for known in one.replies])
+    choices = [judged_replies(*one, usual) for one in zip(judged, reads, strict=True)]
+    title = f"judged replies to {len(judged)} messages: a good one first"
+    return _fitted(title, choices, usual, milliseconds, reads)
+
+
+def _fitted(
+    title: str,
+    choices: Sequence[Choices],
+    usual: Mapping[str, Usual],
+    milliseconds: Mapping[str, float],
+    reads: Sequence[Read],
+) -> Tuned:
     found = fit([choice for one in choices for choice in one.taught()], range(len(PARTS)))
     if not found.weights.any():
-        raise TuningError("no part of the ranking tells the true lines from others: the weights stay as they are")
+        raise TuningError("no part of the ranking tells good replies from others: the weights stay as they are")
     weights = dict(zip(PARTS, (round(float(one), 4) for one in found.weights), strict=True))
     standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
     refused = tuple(PARTS[at] for at in found.refused)

@@ -80,6 +80,17 @@ async def test_each_step_is_asked_in_the_fewest_requests() -> None:
         assert (one.parts.persona_gain, one.parts.commonness) != (0, 0) or one.candidate.text == "Oh my God."
 
 
+@pytest.mark.parametrize(
+    ("weights", "asked"),
+    [(Weights(1, 1, 1, 1), 3), (Weights(1, 0, 1, 1), 4), (Weights(1, 1, 1, 0), 6), (Weights(1, 0, 1, 0), 8)],
+)
+async def test_the_fewer_parts_weigh_the_more_candidates_are_asked_about_in_full(weights: Weights, asked: int) -> None:
+    texts = [f"I had {number} sandwiches." for number in range(2, 10)]
+    engine = TableEngine([drawn(one, -12.0) for one in texts], nats)
+    await considered(engine, weights)
+    assert {len(one.replies) for one in engine.told("others")} == {asked}
+
+
 async def test_the_names_are_asked_side_by_side() -> None:
     engine = table(fails={"others": 0.05, "elsewhere": 0.05})
     began = time.perf_counter()

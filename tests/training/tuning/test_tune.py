@@ -107,6 +107,37 @@ def test_half_of_what_a_checkpoint_is_tuned_on_is_talk_with_strangers_where_it_l
     assert ("exchanges: 4 lines of" in tuned.title) is (theirs > 0)
 
 
+def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
+    rows = [
+        {"prompt": prompt, "character": who, "reply": reply, "counts": counts}
+        for prompt in ("who ate the soup?", "hello", "where is my hat?", "why me")
+        for who in ("joey", "monica")
+        for reply, counts in (
+            ("I did. It was soup.", True),
+            ("a hat a hat", False),
+            ("No", False),
+            ("Yes, I see.", True),
+        )
+    ]
+    file = house / "judged.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = CliRunner().invoke(
+        app("tune"),
+        ["tune", "--model", str(house / "model"), "--judged", str(file), "--json"],
+        env={"CACHE_DIR": str(house / "cache")},
+    )
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["title"] == "judged replies to 8 messages: a good one first"
+    assert found["rows"][0].keys() == {"name", "judged", "difference"}
+    assert read_card(house / "model").ranking == found["weights"]
+
+
+def test_there_must_be_something_to_tune_on(house: Path) -> None:
+    with pytest.raises(TuningError, match="name a corpus, or a file of judged replies"):
+        measure(question(house, corpora=()))
+
+
 def test_a_line_of_the_corpus_is_in_no_result(house: Path) -> None:
     told = json.dumps(measure(question(house)).to_mapping())
     assert "soup" not in told
