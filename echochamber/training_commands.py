@@ -68,7 +68,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         float, typer.Option(help="Weight of telling who says a line from one who does not; 0 leaves it out.")
     ] = 0.0,
     exchanges_share: Annotated[
-        float, typer.Option(help="Share of the steps for the characters' exchanges with strangers, such as 0.2.")
+        float, typer.Option(help="Share of the steps for the characters' exchanges with strangers, such as 0.6.")
     ] = 0.0,
     exchanges: Annotated[
         Path | None,

@@ -55,7 +55,7 @@ class Guard:
     ) -> str | None:
         """Return why `reply` may not be said by `persona` next in `conversation`, None where it may.
 
-        The reason is one of "empty", "tag", "another speaker", "loop", "punctuation", "ping",
+        The reason is one of "empty", "tag", "another speaker", "another's name", "loop", "punctuation", "ping",
         "repeat", "copied" and "offensive", the first that holds.
         """
         plain = unicodedata.normalize("NFKC", reply)
@@ -64,7 +64,7 @@ class Guard:
             ("empty", lambda: not any(char.isalnum() for char in plain)),
             ("tag", lambda: bool(_CONTROL.search("".join(plain.split())) or _MARKUP.search(plain))),
             ("another speaker", lambda: _speaks_for_somebody(plain, conversation, personas)),
-            ("another speaker", lambda: _introduces_somebody_else(plain, persona, self.personas)),
+            ("another's name", lambda: _introduces_somebody_else(plain, persona, self.personas)),
             ("loop", lambda: _runs_in_circles(words)),
             ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
             ("ping", lambda: bool(_PING.search(plain))),

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 ELSEWHERE = (
-    "Hey, how are you?",
-    "What are you doing tonight?",
     "I have to tell you something.",
     "I don't know what to do about it.",
 )

@@ -112,6 +112,6 @@ class Options:
             ),
             (f"--train-share must be above 0 and at most 1, not {self.train_share}", 0 < self.train_share <= 1),
             (f"--contrast must be a number of at least 0, not {self.contrast}", 0 <= self.contrast < math.inf),
-            ("--exchanges needs --exchanges-share, such as 0.2", self.exchanges is None or self.exchanges_share > 0),
+            ("--exchanges needs --exchanges-share, such as 0.6", self.exchanges is None or self.exchanges_share > 0),
             ("--replay repeats a run from its beginning and cannot be joined to --resume", repeats),
         ]

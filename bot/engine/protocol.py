@@ -42,12 +42,12 @@ class Abilities:
 class Sampling:
     """How the next token is drawn. A temperature of 0 is greedy.
 
-    Candidates are drawn as people speak and the best is chosen, so they are not drawn safely: colder,
-    they are short and alike. `min_p` (Nguyen et al. 2024, "Turning Up the Heat") cuts the tail, and `top_p`
+    Colder than people speak, since readers would send more of what is drawn so: 28 % at 0.6, 23 % at 1
+    (docs/runs.md). `min_p` (Nguyen et al. 2024, "Turning Up the Heat") cuts the tail, and `top_p`
     does where a server does not know it.
     """
 
-    temperature: float = 1.0
+    temperature: float = 0.6
     top_p: float = 0.95
     min_p: float = 0.05
 

@@ -14,7 +14,7 @@ from bot.engine.scorer import Scorer, Situation, together
 from bot.engine.timing import Seconds, timed, until
 from persona.ranking import ELSEWHERE, Evidence, Parts, Weights
 
-FEWEST, SCORES_A_CANDIDATE = 3, 5
+FEWEST, SCORES_A_CANDIDATE = 3, 7
 _UNSCORED = "the engine cannot score: replies are ranked by the log-probability they were drawn with"
 _UNKNOWN = "the engine gives no log-probabilities: the first reply that the guard passes is sent"
 
@@ -72,7 +72,7 @@ class Ranker:
         return best + rated[few:]
 
     def few(self, at: Situation, candidates: int) -> int:
-        """Return how many of the candidates are asked about in full: as many as five scores for each of all pay for.
+        """Return how many of the candidates are asked about in full: as many as seven scores for each of all pay for.
 
         So the time does not depend on which parts have weight, and where the cheap ones have none, nobody is left out.
         """

@@ -107,7 +107,7 @@ def test_another_speakers_line_is_refused(reply):
     ],
 )
 def test_nobody_says_that_he_is_somebody_else(reply):
-    assert reason(reply) == "another speaker"
+    assert reason(reply) == "another's name"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_everybody_says_who_he_is_and_talks_about_others(reply):
 def test_a_name_that_is_a_word_forbids_nobody_the_word():
     happy = Persona("happy", "Happy", fallbacks=("Hm.",))
     assert Guard((JOEY, happy)).refusal("I'm happy for you.", SCENE, JOEY) is None
-    assert Guard((JOEY, happy)).refusal("I'm Happy.", SCENE, JOEY) == "another speaker"
+    assert Guard((JOEY, happy)).refusal("I'm Happy.", SCENE, JOEY) == "another's name"
 
 
 @pytest.mark.parametrize("reply", ["Ross :) I knew it", "Okay. Ross :D", "Ross :'( no", "Hi. Monica :P you win"])

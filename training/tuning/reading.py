@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from bot.engine.chooser import Chooser
 from bot.engine.protocol import Candidate
-from bot.engine.ranker import FEWEST
 from bot.engine.scorer import Scorer, Situation, together
 from persona.ranking import PARTS, Evidence
 from training.tuning.contexts import Context
@@ -56,7 +55,7 @@ class Reader:
     async def milliseconds(self, reads: Sequence[Read]) -> dict[str, float]:
         """Return what each part costs a reply: the median over some contexts, one request after the other.
 
-        Of all candidates their likelihood after no conversation is asked, of the best few the rest.
+        Of all candidates everything is asked, where the bot may leave some out.
         """
         asking = (self._scorer.nowhere, self._scorer.others, self._scorer.elsewhere)
         spent: dict[str, list[float]] = {part: [] for part in PARTS}
@@ -65,7 +64,7 @@ class Reader:
             spent["likelihood"].append(0.0)  # it comes with drawing
             for part, ask in zip(PARTS[1:], asking, strict=True):
                 began = time.perf_counter()
-                await ask(at, texts if part == "information" else texts[:FEWEST])
+                await ask(at, texts)
                 spent[part].append(1000 * (time.perf_counter() - began))
         return {part: statistics.median(values) for part, values in spent.items() if values}
 

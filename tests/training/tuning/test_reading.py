@@ -84,4 +84,4 @@ async def test_the_cost_of_a_part_is_that_of_the_requests_which_the_bot_makes() 
     assert spent["likelihood"] == 0 < spent["persona_gain"]
     asked = engine.scored[before:]
     assert [len(one.replies) for one in asked if not one.conversation.turns] == [4]
-    assert [len(one.replies) for one in asked if one.conversation.turns] == [3] * (5 + len(ELSEWHERE))
+    assert [len(one.replies) for one in asked if one.conversation.turns] == [4] * (5 + len(ELSEWHERE))
