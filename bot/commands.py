@@ -9,6 +9,8 @@ from bot.turns import TurnTaking
 from bot.words import LEVELS, MEANING, Level, find_level
 from persona.characters import Persona, find_persona
 
+PLAYED = "Whoever answers here is a character, played by a computer program: also where it says that it is real."
+
 
 class Commands:
     """The commands of `bot.replier.Replier`; all raise HistoryError, whose sentence may be shown to the user."""
@@ -81,7 +83,7 @@ class Commands:
             await self._history.migrate(old, new)
 
     def help_text(self) -> str:
-        """Return the commands, and what is stored for how long."""
+        """Return the commands, who is talking, and what is stored for how long."""
         days = self._options.days
         kept = (
             "Nothing of this conversation is stored."
@@ -98,6 +100,7 @@ class Commands:
                 "/forget - forget everything you ever said to me, everywhere, and my answers to it",
                 "/help - this text",
                 "",
+                PLAYED,
                 kept,
             )
         )

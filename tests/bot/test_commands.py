@@ -145,6 +145,10 @@ def test_a_level_is_explained(level: str, means: str) -> None:
     assert means in text
 
 
+def test_help_says_what_no_character_will_admit() -> None:
+    assert "played by a computer program" in replier_of([KIND], EphemeralHistory()).help_text()
+
+
 def test_help_names_the_levels() -> None:
     text = replier_of([KIND], EphemeralHistory()).help_text()
     assert "/filter LEVEL - how I mind my language: off, slurs, strict" in text

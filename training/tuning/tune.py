@@ -136,9 +136,12 @@ def _by_true_lines(card: Card, folder: Path, question: Question, step: Step) -> 
 
 
 def _by_readers(judged: Sequence[Judged], folder: Path, question: Question, step: Step) -> Tuned:
-    asked = dataclasses.replace(question, candidates=0)  # what was drawn once is judged: nothing is drawn
-    reads, milliseconds = asyncio.run(_read(folder, [one.context for one in judged], asked, step))
-    usual = usual_of([known for one in reads for known in one.replies])
+    """Fit the weights to judged replies; what is usual is that of the checkpoint's own, some of which are drawn."""
+    nothing_drawn = dataclasses.replace(question, candidates=0)
+    reads, _ = asyncio.run(_read(folder, [one.context for one in judged], nothing_drawn, step))
+    contexts = [dataclasses.replace(one.context, same=()) for one in judged[: question.contexts]]
+    own, milliseconds = asyncio.run(_read(folder, contexts, question, step))
+    usual = usual_of([known for one in own for _, known in one.drawn])
     choices = [judged_replies(*one, usual) for one in zip(judged, reads, strict=True)]
     title = f"judged replies to {len(judged)} messages: a good one first"
     return _fitted(title, choices, usual, milliseconds, reads)
