@@ -7,6 +7,7 @@ is offensive are predicates handed in.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from persona.harmless import GUEST
 from persona.words import words_of
 
 _LONGEST_LOOP, _TIMES = 8, 3
+_AGAIN = ((3, 3), (7, 2))  # so many words, so many times
 _REPEATED, _SHORTEST_OWN_LINE = 4, 2
 # Control tokens are looked for in the text without its spaces, markup in the text as it is.
 _CONTROL = re.compile(
@@ -65,7 +67,7 @@ class Guard:
             ("tag", lambda: bool(_CONTROL.search("".join(plain.split())) or _MARKUP.search(plain))),
             ("another speaker", lambda: _speaks_for_somebody(plain, conversation, personas)),
             ("another's name", lambda: _introduces_somebody_else(plain, persona, self.personas)),
-            ("loop", lambda: _runs_in_circles(words)),
+            ("loop", lambda: _runs_in_circles(words) or _says_it_again(words)),
             ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
             ("ping", lambda: bool(_PING.search(plain))),
             ("repeat", lambda: _repeats(words, conversation, persona, personas)),
@@ -112,6 +114,14 @@ def _runs_in_circles(words: Sequence[str]) -> bool:
             if run == size * (_TIMES - 1):
                 return True
     return False
+
+
+def _says_it_again(words: Sequence[str]) -> bool:
+    """Find three words in a row that stand three times in one reply, or seven that stand twice, wherever they stand."""
+    return any(
+        max(Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1)).values(), default=0) >= times
+        for size, times in _AGAIN
+    )
 
 
 def _repeats(words: Sequence[str], conversation: Scene, persona: Persona, personas: Iterable[Persona]) -> bool:
