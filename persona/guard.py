@@ -17,7 +17,7 @@ from persona.harmless import GUEST
 from persona.words import words_of
 
 _LONGEST_LOOP, _TIMES = 8, 3
-_AGAIN = ((3, 3), (7, 2))  # so many words, so many times
+_AGAIN = ((3, 3), (4, 2))  # so many words, so many times
 _REPEATED, _SHORTEST_OWN_LINE = 4, 2
 # Control tokens are looked for in the text without its spaces, markup in the text as it is.
 _CONTROL = re.compile(
@@ -117,7 +117,7 @@ def _runs_in_circles(words: Sequence[str]) -> bool:
 
 
 def _says_it_again(words: Sequence[str]) -> bool:
-    """Find three words in a row that stand three times in one reply, or seven that stand twice, wherever they stand."""
+    """Find three words in a row that stand three times in one reply, or four that stand twice, wherever they stand."""
     return any(
         max(Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1)).values(), default=0) >= times
         for size, times in _AGAIN
