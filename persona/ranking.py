@@ -2,7 +2,7 @@
 
 The likeliest reply is not the best one: it is the one that fits everywhere (Holtzman et al. 2020, "The
 Curious Case of Neural Text Degeneration"). So four parts are weighed, all from the model's own
-log-probabilities, and the weights are tuned on held-out episodes; `training/tuning/` says how.
+log-probabilities, and the weights are tuned on held-out episodes or on what readers judged: see `training/tuning/`.
 A token, the best of eight replies would be a short one; in total, a rambling one: each part is held against
 what is usual for a reply of that length.
 """
@@ -96,7 +96,7 @@ USUAL = {
     "persona_gain": Usual(0.01, 0.12),
     "commonness": Usual(-2.15, -0.04),
 }
-"""Measured on 890 candidates of the model that ships; where a card has none of its own."""
+"""Measured on 890 candidates of an adapter of 2026-11-24; where a card has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
