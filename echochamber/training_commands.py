@@ -74,6 +74,16 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         Path | None,
         typer.Option(help="A folder of exchanges, ID.toml for each persona; for the six friends there are some."),
     ] = None,
+    judged_share: Annotated[
+        float, typer.Option(help="Share of the steps for replies that readers judged, such as 0.4.")
+    ] = 0.0,
+    judged: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judged replies: JSON lines, each with prompt, character, reply, and whether it counts. Those that do "
+            "shall be likelier than those that do not."
+        ),
+    ] = None,
     start_from: Annotated[
         Path | None, typer.Option(help="Go on from the adapter of a checkpoint or run, with other data or options.")
     ] = None,
@@ -101,6 +111,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         device=device, leave_out=tuple(leave_out or ()), train_share=train_share, prompt_weight=prompt_weight,
         masked_share=masked_share, validation_share=validation_share,
         contrast=contrast, exchanges=exchanges, exchanges_share=exchanges_share, start_from=start_from,
+        judged=judged, judged_share=judged_share,
         mixture_temperature=mixture_temperature, patience=patience, save_minutes=save_minutes,
         keep_for_average=keep_for_average, replay=replay, command=("echochamber", *sys.argv[1:]),
     )  # fmt: skip

@@ -87,7 +87,7 @@ def card_of(
     asked: Mapping[str, Any], base: Base, screenplay: Screenplay, taught: tuple[Sequence[Part], Sequence[Persona]]
 ) -> Card:
     """Return the card of a run's checkpoints, but for what each of them measured; `asked` is what the run was."""
-    parts, personas = taught
+    parts, personas = [part for part in taught[0] if not part.own], taught[1]
     weights = {} if math.isclose(parts[0].share, 1.0) else {part.name: round(part.share, 4) for part in parts}
     data = tuple(
         {

@@ -1,17 +1,22 @@
 """What a run learns from: its corpora, split, tokenized and weighed."""
 
 import dataclasses
+import hashlib
+import json
 import random
 from collections.abc import Collection, Sequence
 
 from bot.engine.bases import Base
+from persona.characters import Persona
 from persona.dialogue import Scene
 from persona.harmless import GUEST
 from persona.screenplay import Screenplay
 from training.contrast import SHARE as RIVAL_SHARE
 from training.corpus import Corpus, CorpusError, load_corpus
-from training.mixture import Part, parse_corpus, shares
+from training.judged import Judged, read_judged
+from training.mixture import Part, beside, parse_corpus, shares
 from training.options import DEFAULT_MINUTES, Options
+from training.preferences import JudgedSampler
 from training.samples import Sampler
 from training.split import Split, split_scenes
 from training.tokenized import cached_screenplay, tokenizer_checksum
@@ -92,9 +97,27 @@ def with_exchanges(
     names = {turn.name for scene in exchanges.scenes for turn in scene.turns} - {GUEST}
     taught = names | (show.taught or frozenset())
     sampler = Sampler(turns, taught, window=show.window, masked_share=1.0, rival_share=show.rival_share)
-    share = options.exchanges_share
-    part = Part(exchanges, split_scenes(exchanges), sampler, share, stays=True)
-    return (*(dataclasses.replace(one, share=one.share * (1 - share)) for one in parts), part)
+    return beside(parts, Part(exchanges, split_scenes(exchanges), sampler, options.exchanges_share, stays=True))
+
+
+def load_judged(options: Options, personas: Sequence[Persona]) -> tuple[Corpus, Sequence[Judged]] | None:
+    """Return the judged replies of `personas` and their scenes as a corpus; None where none are asked for.
+
+    Raises CorpusError.
+    """
+    if options.judged is None:
+        return None
+    judged = read_judged(options.judged, personas)
+    text = json.dumps([[one.name, one.good, one.bad] for one in judged])
+    scenes = tuple(one.scene for one in judged)
+    return Corpus("judged", hashlib.sha256(text.encode()).hexdigest(), scenes, "conversation"), judged
+
+
+def with_judged(options: Options, parts: tuple[Part, ...], read: tuple[Corpus, Sequence[Judged]]) -> tuple[Part, ...]:
+    """Return `parts` with judged replies beside them, which get their share of all steps."""
+    (corpus, judged), show = read, parts[0].sampler
+    sampler = JudgedSampler(show.screenplay, judged, window=show.window)
+    return beside(parts, Part(corpus, split_scenes(corpus), sampler, options.judged_share, stays=True, own=True))
 
 
 def _learned(split: Split, sampler: Sampler) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from training.contrast import contrast
+from training.preferences import Preferences, preference
 from training.samples import Window
 from training.stream import collate
 
@@ -43,7 +44,8 @@ class LearnedLoss(nn.Module):
 
     Logits are computed for those positions alone: half of a scene's tokens are never learned, and
     the vocabulary's projection is the largest product of a small model. `contrast` is the weight of
-    telling a line's speaker from a rival, where windows have rivals.
+    telling a line's speaker from a rival, where windows have rivals. Where they have judged replies, it
+    learns to prefer the good ones.
     """
 
     def __init__(self, model: Any, contrast: float = 0.0) -> None:
@@ -63,6 +65,7 @@ class LearnedLoss(nn.Module):
         weights: torch.Tensor,
         position_ids: torch.Tensor | None = None,
         pairs: torch.Tensor | None = None,
+        **preferences: torch.Tensor,
     ) -> torch.Tensor:
         """Return the weighted nats of each position that weighs more than 0, a vector; behind them those of each pair.
 
@@ -71,11 +74,16 @@ class LearnedLoss(nn.Module):
         places = {} if position_ids is None else {"position_ids": position_ids}
         hidden = self.core.get_decoder()(input_ids=input_ids, attention_mask=attention_mask, **places).last_hidden_state
         wanted = weights[:, 1:] > 0
+        asked = Preferences(**preferences) if preferences else None
         if pairs is not None:
             wanted = wanted | (pairs[:, 1:] != 0)
+        if asked:
+            wanted = wanted | (asked.replies[:, 1:] != 0)
         logits = self.core.get_output_embeddings()(hidden[:, :-1][wanted])
         nats = nn.functional.cross_entropy(logits.float(), input_ids[:, 1:][wanted], reduction="none")
         weighted = nats * weights[:, 1:][wanted]
+        if asked:
+            return torch.cat([weighted, preference(nats, asked._replace(replies=asked.replies[:, 1:][wanted]))])
         if pairs is None:
             return weighted
         return torch.cat([weighted, self.contrast * contrast(nats, pairs[:, 1:][wanted])])

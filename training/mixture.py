@@ -1,10 +1,11 @@
 """Several corpora as one stream: which share of the steps each gets.
 
 The first corpus is the show. The others teach how people talk, everybody in them is learned from,
-and they are left out of the cool-down at a run's end. Exchanges, the characters' talk with strangers,
-stand beside the show and stay to the end.
+and they are left out of the cool-down at a run's end. Exchanges, the characters' talk with strangers, and
+replies that readers judged stand beside the show and stay to the end.
 """
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ _WEIGHT = re.compile(r"(?P<name>.+):(?P<weight>\d+(?:\.\d*)?|\.\d+)")
 class Part:
     """One corpus of a mixture: its split, how it becomes windows, and its share of the steps.
 
-    `stays` says whether it is learned from in the cool-down, too.
+    `stays` says whether it is learned from in the cool-down, too; `own` that its lines are a model's own
+    replies, which are no data and may be said again.
     """
 
     corpus: Corpus
@@ -28,6 +30,7 @@ class Part:
     sampler: Sampler
     share: float = 1.0
     stays: bool = False
+    own: bool = False
 
     @property
     def name(self) -> str:
@@ -44,6 +47,14 @@ def parse_corpus(argument: str) -> tuple[str, float | None]:
     if not weight > 0:
         raise CorpusError(f"the weight of the corpus {found['name']} must be above 0; leave the corpus out instead")
     return found["name"], weight
+
+
+def beside(parts: Sequence[Part], one: Part) -> tuple[Part, ...]:
+    """Return `parts` with one more that gets its share of all steps; those that stand beside the show keep theirs."""
+    kept = sum(part.share for part in parts if part.stays)
+    scale = (1 - kept - one.share) / (1 - kept)
+    others = (part if part.stays else dataclasses.replace(part, share=part.share * scale) for part in parts)
+    return (*others, one)
 
 
 def shares(weights: Sequence[float | None], sizes: Sequence[int], temperature: float) -> list[float]:

@@ -9,8 +9,9 @@ LORA_RATE, FULL_RATE = 1e-3, 1e-4
 DEFAULT_MINUTES = 120.0
 # What a resumed run may ask for anew; everything else must be as at the first start.
 _FREE = {"minutes", "max_steps", "out", "cache", "started", "resume", "device", "save_minutes", "keep_for_average"}
-_FREE |= {"replay", "command", "micro_tokens", "corpora", "base", "rehearse", "exchanges", "start_from"}
-_WHERE_USED = ("contrast", "exchanges_share")  # runs from before these were there asked for nothing of the kind
+_FREE |= {"replay", "command", "micro_tokens", "corpora", "base", "rehearse", "exchanges", "start_from", "judged"}
+# Runs from before these were there asked for nothing of the kind.
+_WHERE_USED = ("contrast", "exchanges_share", "judged_share")
 
 
 class OptionsError(ValueError):
@@ -26,7 +27,8 @@ class Options:
     what is added. `tokens` are those of a step, padding included, `micro_tokens` those that are
     computed at once. `contrast` weighs telling a line's speaker from another name. A share of the steps,
     `exchanges_share`, is the characters' talk with strangers, from the folder `exchanges` or the project's
-    own. `start_from` is the folder of an adapter to go on from.
+    own; another, `judged_share`, the replies in the file `judged`, of which readers would have sent some.
+    `start_from` is the folder of an adapter to go on from.
     """
 
     corpora: tuple[str, ...]
@@ -54,6 +56,8 @@ class Options:
     contrast: float = 0.0
     exchanges: Path | None = None
     exchanges_share: float = 0.0
+    judged: Path | None = None
+    judged_share: float = 0.0
     start_from: Path | None = None
     mixture_temperature: float = 1.0
     patience: int = 4
@@ -87,7 +91,8 @@ class Options:
     def _rules(self) -> list[tuple[str, bool]]:
         whole = "must be a whole number of at least"
         shares = {"--dropout": self.dropout, "--masked-share": self.masked_share, "validation": self.validation_share}
-        shares |= {"--exchanges-share": self.exchanges_share}
+        beside = self.exchanges_share + self.judged_share
+        shares |= {"--exchanges-share": self.exchanges_share, "--judged-share": self.judged_share}
         repeats = not (self.resume and self.replay)
         return [
             ("--corpus must name at least one corpus", bool(self.corpora)),
@@ -113,5 +118,7 @@ class Options:
             (f"--train-share must be above 0 and at most 1, not {self.train_share}", 0 < self.train_share <= 1),
             (f"--contrast must be a number of at least 0, not {self.contrast}", 0 <= self.contrast < math.inf),
             ("--exchanges needs --exchanges-share, such as 0.6", self.exchanges is None or self.exchanges_share > 0),
+            ("--judged and --judged-share need each other", (self.judged is not None) == (self.judged_share > 0)),
+            ("--exchanges-share and --judged-share together must leave something to the show", beside < 1),
             ("--replay repeats a run from its beginning and cannot be joined to --resume", repeats),
         ]

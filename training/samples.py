@@ -36,6 +36,19 @@ class Turns(Protocol):
         """Return the ids that open a turn of `name`."""
         ...
 
+    def said(self, text: str) -> list[int]:
+        """Return the ids of what is said, the end of turn included."""
+        ...
+
+
+class Choice(NamedTuple):
+    """A judged reply in its window: tokens `begin` to `stop`, of which those from `start` on are what is said."""
+
+    begin: int
+    start: int
+    stop: int
+    good: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -43,7 +56,8 @@ class Window:
 
     `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. The first
     `repeated` tokens stood in an earlier window already, and are context only. `rivals` are lines to be
-    read again under another name; a window's length counts them.
+    read again under another name; a window's length counts them. `choices` are judged replies to one
+    message, which stand among the ids; what is before the first was said before each of them.
     """
 
     ids: tuple[int, ...]
@@ -53,6 +67,7 @@ class Window:
     episode: str
     repeated: int = 0
     rivals: tuple[Rival, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids) + sum(rival.tokens for rival in self.rivals)

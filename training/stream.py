@@ -11,6 +11,7 @@ from torch.utils.data import IterableDataset
 from training.contrast import branched
 from training.corpus import CorpusError
 from training.mixture import Part
+from training.preferences import chosen
 from training.samples import Batch, Window, batches
 from training.team import Team
 
@@ -144,7 +145,8 @@ def collate(windows: Sequence[Window], prompt_weight: float = 0.0, pad: int = 0)
     """Return windows as tensors (rows, longest): ids, attention mask, weights of the loss.
 
     Padding stands on the right and is never attended to nor learned, so its id is of no matter. Where a
-    window has rivals, the mask is (rows, 1, longest, longest), and places and pairs are told, too.
+    window has rivals, the mask is (rows, 1, longest, longest), and places and pairs are told, too; where
+    windows have judged replies, the mask and places are such, and the preferences are told.
     """
     longest = max(map(len, windows))
     ids = torch.full((len(windows), longest), pad)
@@ -155,6 +157,8 @@ def collate(windows: Sequence[Window], prompt_weight: float = 0.0, pad: int = 0)
         mask[row, : len(window.ids)] = 1
         weights[row, : len(window.ids)] = torch.tensor(weights_of(window, prompt_weight))
     tensors = {"input_ids": ids, "attention_mask": mask, "weights": weights}
+    if any(window.choices for window in windows):
+        return tensors | chosen(windows, longest)
     return tensors | _branches(windows, ids) if any(window.rivals for window in windows) else tensors
 
 

@@ -24,7 +24,15 @@ from training.exchanges import load_exchanges
 from training.export import Exporter, card_of
 from training.job import Job, Voices
 from training.leaks import find_leaks
-from training.materials import join_parts, load_corpora, some_training, validation_sample, with_exchanges
+from training.materials import (
+    join_parts,
+    load_corpora,
+    load_judged,
+    some_training,
+    validation_sample,
+    with_exchanges,
+    with_judged,
+)
 from training.measures import LearnedLoss
 from training.mixture import Part, parse_corpus
 from training.options import Options, OptionsError
@@ -82,13 +90,16 @@ def _train(options: Options, voices: Voices) -> Path:
     exchanges = load_exchanges(options.exchanges, personas) if options.exchanges_share else None
     if options.exchanges_share and exchanges is None:
         raise OptionsError("there are no exchanges for these characters: give a folder with --exchanges, or no share")
-    asked = _asked(options, corpora, base) | _asked_beside(exchanges, start)
+    judged = load_judged(options, personas)
+    asked = _asked(options, corpora, base) | _asked_beside(exchanges, judged[0] if judged else None, start)
     log = read_log(options.replay, asked) if options.replay else ()
     model = load_base_model(base, torch.float32)
     window = _window(options, model.config)
     parts = join_parts(options, corpora, (split, taught), (base, screenplay), window)
     if exchanges:
         parts = with_exchanges(options, parts, exchanges, (base, screenplay))
+    if judged:
+        parts = with_judged(options, parts, judged)
     folder = RunFolder(options.out, leads=team.leads, keep_for_average=options.keep_for_average)
     try:
         facts = _facts(options, base, device, team) | {"sample_tokens": validation_sample(options, parts[0])}
@@ -103,7 +114,8 @@ def _train(options: Options, voices: Voices) -> Path:
         for part in parts:
             _check_leaks(part, folder, voices)
         card = card_of(asked, base, screenplay, (parts, personas))
-        exporter = Exporter(base, screenplay, card, cache(lambda: copied_lines(part.split.train for part in parts)))
+        told = [part.split.train for part in parts if not part.own]
+        exporter = Exporter(base, screenplay, card, cache(lambda: copied_lines(told)))
         job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team, start)
         return Run(job, voices).go(LearnedLoss(prepare_model(model, options), options.contrast))
     finally:
@@ -125,9 +137,10 @@ def _asked(options: Options, corpora: Sequence[Corpus], base: Base) -> dict[str,
     }
 
 
-def _asked_beside(exchanges: Corpus | None, start: Start | None) -> dict[str, Any]:
+def _asked_beside(exchanges: Corpus | None, judged: Corpus | None, start: Start | None) -> dict[str, Any]:
     """Return what is asked for only where it is used, so that runs without it stay what they were."""
     used = {"exchanges": exchanges.sha256} if exchanges else {}
+    used |= {"judged": judged.sha256} if judged else {}
     return used | ({"start_from": start.known} if start else {})
 
 

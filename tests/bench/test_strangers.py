@@ -17,7 +17,7 @@ from bench.strangers.verdicts import Judged, Verdict, fleiss_kappa
 from persona.characters import friends
 from training.evaluation.pieces import Draft, Generated, Ledger
 from training.evaluation.strangers import read_prompts
-from training.tuning.judged import read_judged
+from training.judged import read_judged
 
 PROMPTS = read_prompts()
 SIX = [one.name for one in friends()]
@@ -353,7 +353,7 @@ def test_candidates_of_all_files_are_judged_once_and_go_to_tune(
     main(["judged", "--out", str(out), "--verdicts", str(verdicts), "--file", str(file)])
     first = read_judged(file, friends())[0]
     assert (first.said, first.persona.id, first.good, first.bad) == (
-        PROMPTS[0].text,
+        (PROMPTS[0].text,),
         "joey",
         ("A hat.",),
         ("Hi.", "No."),

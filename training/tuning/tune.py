@@ -24,10 +24,11 @@ from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.exchanges import load_exchanges
 from training.held_out import choose_held_out
+from training.judged import Judged, read_judged
 from training.split import split_scenes
 from training.tuning.ablation import Choices, Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
-from training.tuning.judged import Judged, judged_replies, read_judged
+from training.tuning.judged import context_of, judged_replies
 from training.tuning.logit import fit
 from training.tuning.reading import Read, Reader, Step
 from training.tuning.usual import usual_of
@@ -138,8 +139,8 @@ def _by_true_lines(card: Card, folder: Path, question: Question, step: Step) -> 
 def _by_readers(judged: Sequence[Judged], folder: Path, question: Question, step: Step) -> Tuned:
     """Fit the weights to judged replies; what is usual is that of the checkpoint's own, some of which are drawn."""
     nothing_drawn = dataclasses.replace(question, candidates=0)
-    reads, _ = asyncio.run(_read(folder, [one.context for one in judged], nothing_drawn, step))
-    contexts = [dataclasses.replace(one.context, same=()) for one in judged[: question.contexts]]
+    reads, _ = asyncio.run(_read(folder, [context_of(one) for one in judged], nothing_drawn, step))
+    contexts = [dataclasses.replace(context_of(one), same=()) for one in judged[: question.contexts]]
     own, milliseconds = asyncio.run(_read(folder, contexts, question, step))
     usual = usual_of([known for one in own for _, known in one.drawn])
     choices = [judged_replies(*one, usual) for one in zip(judged, reads, strict=True)]

@@ -1,0 +1,129 @@
+"""Preferences: a reply that readers would have sent shall be likelier than one that they would not.
+
+The model's own candidates for one message stand in one window, behind what was said before, each in a
+branch that sees only that and itself (as in `training.contrast`). The good ones are learned like any
+taught line. Of each good one and each bad one the loss added is that of SimPO (Meng et al. 2024,
+arXiv:2405.14734): a logistic loss on the difference of their nats a token, which is also what replies are
+drawn and ranked by, so no reference model is needed; that the good ones are learned, and that the show and
+exchanges are read beside them, keeps the rest of what the model knows in place.
+"""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch.nn.functional import softplus
+
+from persona.dialogue import Scene
+from training.judged import Judged
+from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
+
+SHARPNESS, MARGIN = 2.0, 1.0
+
+
+class Preferences(NamedTuple):
+    """Which replies of a batch are to be likelier than which.
+
+    `replies` (rows, longest) has the number of the reply that a token is part of, from 1 on, else 0. The
+    n-th pair says that reply `better[n]` shall be likelier than `worse[n]`, and `stakes[n]` weighs it.
+    """
+
+    replies: torch.Tensor
+    better: torch.Tensor
+    worse: torch.Tensor
+    stakes: torch.Tensor
+
+
+class JudgedSampler(Sampler):
+    """Makes windows of judged replies; what is held out is read as scenes are, with a good reply as its line."""
+
+    def __init__(self, screenplay: Turns, judged: Sequence[Judged], *, window: int) -> None:
+        super().__init__(screenplay, {one.persona.name for one in judged}, window=window, masked_share=1.0)
+        self.judged: Mapping[str, Judged] = {one.name: one for one in judged}
+
+    def epoch(self, scenes: Sequence[Scene], seed: int, epoch: int) -> list[Window]:
+        """Return a window for each scene, with the stranger under another name in every pass."""
+        windows = []
+        for scene in scenes:
+            draw = random.Random(f"{seed}:{epoch}:{scene.id}")  # noqa: S311 - sampling, not secrets
+            shown, _ = mask_a_speaker(scene, self.taught, draw)
+            window = self._of_judged(shown, self.judged[scene.id], draw)
+            windows += [window] if window else []
+        return windows
+
+    def _of_judged(self, scene: Scene, judged: Judged, draw: random.Random) -> Window | None:
+        """Return all replies that fit behind what was said, at least a good and a bad one; None where they do not."""
+        ids = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
+        learned = [False] * len(ids)
+        header = self.screenplay.header(judged.persona.name)
+        choices: list[Choice] = []
+        bytes_learned = 0
+        for text, good in _in_order(judged.good, judged.bad, draw):
+            said = self.screenplay.said(text)
+            begin, start, stop = len(ids), len(ids) + len(header), len(ids) + len(header) + len(said)
+            if stop > self.window:
+                break
+            choices.append(Choice(begin, start, stop, good))
+            ids += [*header, *said]
+            learned += [False] * len(header) + [good] * len(said)
+            bytes_learned += good * len(text.encode())
+        goods = sum(one.good for one in choices)
+        if goods in (0, len(choices)):
+            return None
+        return Window(
+            tuple(ids), tuple(learned), goods, bytes_learned, scene.episode, repeated=len(ids), choices=tuple(choices)
+        )
+
+
+def _in_order(good: Collection[str], bad: Collection[str], draw: random.Random) -> list[tuple[str, bool]]:
+    """Return the replies with whether they are good: one of each kind, then the others in any order."""
+    goods, bads = [(text, True) for text in good], [(text, False) for text in bad]
+    draw.shuffle(goods)
+    draw.shuffle(bads)
+    others = goods[1:] + bads[1:]
+    draw.shuffle(others)
+    return [goods[0], bads[0], *others]
+
+
+def chosen(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:
+    """Return what the choices of `windows` change in their tensors, padded to `longest`, and a batch's preferences.
+
+    The pairs of a window weigh as much together as its learned tokens do; the mask is (rows, 1, longest, longest).
+    """
+    rows = len(windows)
+    mask = torch.eye(longest, dtype=torch.bool).expand(rows, 1, -1, -1).clone()  # padding must see something: itself
+    places = torch.arange(longest).expand(rows, -1).clone()
+    replies = torch.zeros((rows, longest), dtype=torch.long)
+    pairs: list[tuple[int, int, float]] = []
+    number = 0
+    for row, window in enumerate(windows):
+        before = window.choices[0].begin if window.choices else len(window.ids)
+        mask[row, 0, :before, :before] = _past(before)
+        kinds: dict[bool, list[int]] = {True: [], False: []}
+        for one in window.choices:
+            number += 1
+            kinds[one.good].append(number)
+            size = one.stop - one.begin
+            mask[row, 0, one.begin : one.stop, :before] = True
+            mask[row, 0, one.begin : one.stop, one.begin : one.stop] = _past(size)
+            places[row, one.begin : one.stop] = torch.arange(before, before + size)
+            replies[row, one.start : one.stop] = number
+        stake = sum(window.learned) / max(1, len(kinds[True]) * len(kinds[False]))
+        pairs += [(good, bad, stake) for good in kinds[True] for bad in kinds[False]]
+    better, worse, stakes = zip(*pairs, strict=True)
+    preferences = Preferences(replies, torch.tensor(better), torch.tensor(worse), torch.tensor(stakes))
+    return {"attention_mask": mask, "position_ids": places, **preferences._asdict()}
+
+
+def _past(size: int) -> torch.Tensor:
+    return torch.ones(size, size, dtype=torch.bool).tril()
+
+
+def preference(nats: torch.Tensor, asked: Preferences) -> torch.Tensor:
+    """Return the weighted loss of each pair, a vector; `nats` and `asked.replies` are those of the same positions."""
+    count = int(asked.replies.max()) + 1
+    sums = nats.new_zeros(count).index_add(0, asked.replies, nats)
+    tokens = nats.new_zeros(count).index_add(0, asked.replies, torch.ones_like(nats))
+    mean = sums / tokens.clamp(min=1)
+    return asked.stakes * softplus(MARGIN - SHARPNESS * (mean[asked.worse] - mean[asked.better]))
