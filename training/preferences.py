@@ -9,7 +9,8 @@ exchanges are read beside them, keeps the rest of what the model knows in place.
 """
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from training.judged import Judged
 from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
 
 SHARPNESS, MARGIN = 2.0, 1.0
+MOST = 3  # of each kind in a window: more pairs of one message teach less than another message does
 
 
 class Preferences(NamedTuple):
@@ -53,13 +55,13 @@ class JudgedSampler(Sampler):
         return windows
 
     def _of_judged(self, scene: Scene, judged: Judged, draw: random.Random) -> Window | None:
-        """Return all replies that fit behind what was said, at least a good and a bad one; None where they do not."""
+        """Return up to three replies of each kind behind what was said, as many as fit; None where no pair does."""
         ids = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
         learned = [False] * len(ids)
         header = self.screenplay.header(judged.persona.name)
         choices: list[Choice] = []
         bytes_learned = 0
-        for text, good in _in_order(judged.good, judged.bad, draw):
+        for text, good in _drawn(judged.good, judged.bad, draw):
             said = self.screenplay.said(text)
             begin, start, stop = len(ids), len(ids) + len(header), len(ids) + len(header) + len(said)
             if stop > self.window:
@@ -76,14 +78,11 @@ class JudgedSampler(Sampler):
         )
 
 
-def _in_order(good: Collection[str], bad: Collection[str], draw: random.Random) -> list[tuple[str, bool]]:
-    """Return the replies with whether they are good: one of each kind, then the others in any order."""
-    goods, bads = [(text, True) for text in good], [(text, False) for text in bad]
-    draw.shuffle(goods)
-    draw.shuffle(bads)
-    others = goods[1:] + bads[1:]
-    draw.shuffle(others)
-    return [goods[0], bads[0], *others]
+def _drawn(good: Sequence[str], bad: Sequence[str], draw: random.Random) -> list[tuple[str, bool]]:
+    """Return replies with whether they are good: one of each kind, then another of each."""
+    goods = [(text, True) for text in draw.sample(good, min(MOST, len(good)))]
+    bads = [(text, False) for text in draw.sample(bad, min(MOST, len(bad)))]
+    return [one for pair in zip_longest(goods, bads) for one in pair if one]
 
 
 def chosen(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:

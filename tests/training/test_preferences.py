@@ -99,6 +99,16 @@ def test_only_good_replies_weigh_and_the_first_of_each_kind_are_never_left_out(
     assert len(tight) <= small
 
 
+def test_a_window_has_at_most_three_of_a_kind_others_in_every_pass(model: tuple[LearnedLoss, Screenplay]) -> None:
+    _, screenplay = model
+    many = Judged(("Soup?",), JOEY, ("Soup!",), tuple(f"{at} birds." for at in range(9)))
+    sampler = JudgedSampler(screenplay, [many], window=200)
+    found = [sampler.epoch([many.scene], 3, epoch)[0] for epoch in range(8)]
+    assert {sum(not one.good for one in window.choices) for window in found} == {3}
+    bad = {window.ids[one.start : one.stop] for window in found for one in window.choices if not one.good}
+    assert len(bad) > 6
+
+
 def test_who_asks_is_another_stranger_in_every_pass_and_a_pass_repeats(model: tuple[LearnedLoss, Screenplay]) -> None:
     _, screenplay = model
     sampler = JudgedSampler(screenplay, [JUDGED], window=200)
