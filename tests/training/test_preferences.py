@@ -18,12 +18,15 @@ from persona.characters import Persona, find_persona, friends
 from persona.copied import CopiedLines
 from persona.dialogue import Scene, Turn
 from persona.screenplay import Screenplay
+from persona.verdict import BAD as BAD_ONE
+from persona.verdict import GOOD as GOOD_ONE
+from persona.verdict import READER
 from tests.toys import toy_gpt2, toy_llama
 from training.judged import Judged
 from training.measures import LearnedLoss
 from training.microbatches import micro_batches
 from training.options import Options
-from training.preferences import MARGIN, SHARPNESS, JudgedSampler
+from training.preferences import MARGIN, SHARPNESS, VERDICT_WEIGHT, JudgedSampler
 from training.samples import STRANGERS, Sampler, Window
 from training.stream import collate, weights_of
 from training.train import TrainingError, train
@@ -42,13 +45,13 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return LearnedLoss(load_base_model(base, torch.float32)).eval(), load_screenplay(base.folder)
 
 
-def windows(screenplay: Screenplay, *judged: Judged, window: int = 200) -> list[Window]:
+def windows(screenplay: Screenplay, *judged: Judged, window: int = 300) -> list[Window]:
     return JudgedSampler(screenplay, judged, window=window).epoch([one.scene for one in judged], seed=1, epoch=0)
 
 
 def nats_of(model: LearnedLoss, screenplay: Screenplay, turns: tuple[Turn, ...]) -> tuple[float, int]:
     """Return the nats of the last turn's words and end behind the others in a pass of its own, and how many tokens."""
-    (window,) = Sampler(screenplay, {turns[-1].name}, window=200, masked_share=0.0).windows([Scene(turns, "c", "e")])
+    (window,) = Sampler(screenplay, {turns[-1].name}, window=300, masked_share=0.0).windows([Scene(turns, "c", "e")])
     size = len(screenplay.said(turns[-1].text))
     marks = [at for at, mark in enumerate(window.learned) if mark][-size:]
     alone = Window(window.ids, tuple(at in marks for at in range(len(window.ids))), 1, 1, "e")
@@ -74,8 +77,10 @@ def test_every_reply_costs_what_it_costs_alone(model: tuple[LearnedLoss, Screenp
             text: nats_of(loss, screenplay, (*before, Turn(JOEY.name, text))) for text in (*judged.good, *judged.bad)
         }
         learned += sum(cost[text][0] for text in judged.good)
-        stake = sum(window.learned) / (len(judged.good) * len(judged.bad))
-        assert sum(window.learned) == sum(cost[text][1] for text in judged.good)
+        for text in (*judged.good, *judged.bad):
+            verdict = Turn(READER.name, GOOD_ONE if text in judged.good else BAD_ONE)
+            learned += VERDICT_WEIGHT * nats_of(loss, screenplay, (*before, Turn(JOEY.name, text), verdict))[0]
+        stake = sum(cost[text][1] for text in judged.good) / (len(judged.good) * len(judged.bad))
         for good in judged.good:
             for bad in judged.bad:
                 margin = cost[bad][0] / cost[bad][1] - cost[good][0] / cost[good][1]
@@ -90,8 +95,9 @@ def test_only_good_replies_weigh_and_the_first_of_each_kind_are_never_left_out(
     _, screenplay = model
     (window,) = windows(screenplay, JUDGED)
     learned = [one for one, weight in zip(window.ids, weights_of(window, 0.3), strict=True) if weight]
-    assert set(weights_of(window, 0.3)) == {0.0, 1.0}
-    assert sorted(learned) == sorted(one for text in GOOD for one in screenplay.said(text))
+    assert set(weights_of(window, 0.3)) == {0.0, 1.0, VERDICT_WEIGHT}
+    verdicts = [GOOD_ONE] * len(GOOD) + [BAD_ONE] * len(BAD)
+    assert sorted(learned) == sorted(one for text in (*GOOD, *verdicts) for one in screenplay.said(text))
     assert (window.replies, window.learned_bytes) == (2, sum(len(text) for text in GOOD))
     small = next(size for size in range(10, 200) if windows(screenplay, JUDGED, window=size))
     (tight,) = windows(screenplay, JUDGED, window=small)
@@ -102,7 +108,7 @@ def test_only_good_replies_weigh_and_the_first_of_each_kind_are_never_left_out(
 def test_a_window_has_at_most_three_of_a_kind_others_in_every_pass(model: tuple[LearnedLoss, Screenplay]) -> None:
     _, screenplay = model
     many = Judged(("Soup?",), JOEY, ("Soup!",), tuple(f"{at} birds." for at in range(9)))
-    sampler = JudgedSampler(screenplay, [many], window=200)
+    sampler = JudgedSampler(screenplay, [many], window=300)
     found = [sampler.epoch([many.scene], 3, epoch)[0] for epoch in range(8)]
     assert {sum(not one.good for one in window.choices) for window in found} == {3}
     bad = {window.ids[one.start : one.stop] for window in found for one in window.choices if not one.good}
@@ -111,7 +117,7 @@ def test_a_window_has_at_most_three_of_a_kind_others_in_every_pass(model: tuple[
 
 def test_who_asks_is_another_stranger_in_every_pass_and_a_pass_repeats(model: tuple[LearnedLoss, Screenplay]) -> None:
     _, screenplay = model
-    sampler = JudgedSampler(screenplay, [JUDGED], window=200)
+    sampler = JudgedSampler(screenplay, [JUDGED], window=300)
     passes = [sampler.epoch([JUDGED.scene], 3, epoch) for epoch in range(12)]
     assert passes[0] == sampler.epoch([JUDGED.scene], 3, 0)
     assert len({stranger_of(screenplay, one) for (one,) in passes}) > 4
@@ -119,7 +125,7 @@ def test_who_asks_is_another_stranger_in_every_pass_and_a_pass_repeats(model: tu
 
 def test_what_is_held_out_is_a_good_reply_in_its_place(model: tuple[LearnedLoss, Screenplay]) -> None:
     _, screenplay = model
-    (window,) = JudgedSampler(screenplay, [LATER], window=200).windows([LATER.scene])
+    (window,) = JudgedSampler(screenplay, [LATER], window=300).windows([LATER.scene])
     assert not window.choices
     assert "A bird" not in screenplay.tokenizer.decode(window.ids)
     assert "In me." in screenplay.tokenizer.decode(
