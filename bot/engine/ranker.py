@@ -79,20 +79,24 @@ class Ranker:
         weights = self._weights
         rivals = len(self._scorer.rivals(at.persona))
         in_full = bool(weights.commonness) * len(ELSEWHERE) + bool(weights.persona_gain) * rivals
-        left = candidates * (SCORES_A_CANDIDATE - bool(weights.information))
+        left = candidates * (SCORES_A_CANDIDATE - bool(weights.information) - bool(weights.verdict))
         return max(FEWEST, left // max(1, in_full))
 
     async def _cheaply(self, at: Situation, candidates: Sequence[Candidate]) -> list[Rated]:
         """Rate by what is known after one request; after two where a log-probability was missing."""
         texts = [one.text for one in candidates]
         unknown = [one.text for one in candidates if one.logprob is None]
-        nowhere, here = await together(
-            self._scorer.nowhere(at, texts if self._weights.information else ()), self._scorer.here(at, unknown)
+        nowhere, here, verdicts = await together(
+            self._scorer.nowhere(at, texts if self._weights.information else ()),
+            self._scorer.here(at, unknown),
+            self._scorer.verdicts(at, texts if self._weights.verdict else ()),
         )
         found = dict(zip(unknown, here, strict=True))
         known = [_drawn(replace(one, logprob=found.get(one.text, one.logprob))) for one in candidates]
         if nowhere:
             known = [_knowing(one, nowhere=value) for one, value in zip(known, nowhere, strict=True)]
+        if verdicts:
+            known = [_knowing(one, verdict=value) for one, value in zip(known, verdicts, strict=True)]
         return self._sorted(known)
 
     async def _in_full(self, at: Situation, few: Sequence[Rated]) -> list[Rated]:

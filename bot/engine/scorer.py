@@ -10,6 +10,7 @@ from persona.characters import Persona
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.ranking import ELSEWHERE
+from persona.verdict import GOOD, READER, log_odds
 
 _T = TypeVar("_T")
 
@@ -56,6 +57,12 @@ class Scorer:
     async def others(self, at: Situation, replies: Sequence[str]) -> list[tuple[float, ...]]:
         """Return each reply's log-probabilities under the other characters' names."""
         return await self._table([replace(at, persona=one) for one in self.rivals(at.persona)], replies)
+
+    async def verdicts(self, at: Situation, replies: Sequence[str]) -> list[float]:
+        """Return the log-odds that a reader would want each reply to be sent; nonsense of a model that learned none."""
+        said = [Turn(at.persona.name, text) for text in replies]
+        after = [Situation(Scene((*at.conversation.turns, turn)), READER, at.deadline) for turn in said]
+        return [log_odds(one) for (one,) in await together(*(self.here(one, (GOOD,)) for one in after))]
 
     async def _table(self, places: Sequence[Situation], replies: Sequence[str]) -> list[tuple[float, ...]]:
         columns = await together(*(self.here(one, replies) for one in places))

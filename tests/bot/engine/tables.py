@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.engine.protocol import Abilities, Candidate, FinishReason, GenerateRequest, ScoreRequest
+from persona.verdict import READER
 
 Score = Callable[[ScoreRequest, str], float]
 
@@ -18,7 +19,7 @@ def drawn(text: str, logprob: float | None = -10.0, reason: FinishReason = "stop
 class TableEngine:
     """Draws `candidates` and scores with `score`; `fails` says what raises instead, by what is asked.
 
-    The keys of `fails` are "ready", "nowhere", "here", "elsewhere" and "others"; a number is slept.
+    The keys of `fails` are "ready", "nowhere", "here", "elsewhere", "others" and "verdict"; a number is slept.
     """
 
     candidates: list[Candidate]
@@ -61,6 +62,8 @@ class TableEngine:
         asked = self.asked[-1]
         if not request.conversation.turns:
             return "nowhere"
+        if request.persona == READER:
+            return "verdict"
         if request.conversation != asked.conversation:
             return "elsewhere"
         return "here" if request.persona == asked.persona else "others"

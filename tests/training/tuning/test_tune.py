@@ -131,6 +131,14 @@ def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
     assert found["title"] == "judged replies to 8 messages: a good one first"
     assert found["rows"][0].keys() == {"name", "judged", "difference"}
     assert read_card(house / "model").ranking == found["weights"]
+    assert "verdict" not in found["milliseconds"], "nobody taught this model any"
+
+
+def test_a_model_that_learned_verdicts_is_asked_for_them(house: Path) -> None:
+    card = read_card(house / "model")
+    replace(card, training=card.training | {"judged": "0" * 64}).write(house / "model")
+    tuned = measure(question(house))
+    assert all(one.verdict is not None for read in tuned.reads for one in read.replies)
 
 
 def test_there_must_be_something_to_tune_on(house: Path) -> None:
