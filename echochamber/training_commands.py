@@ -95,6 +95,12 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     validation_share: Annotated[float, typer.Option(help="Share of the time that validating may take.")] = 0.05,
     save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
     keep_for_average: Annotated[int, typer.Option(help="Keep this many more checkpoints.")] = 0,
+    keep_last: Annotated[
+        bool,
+        typer.Option(
+            "--keep-last", help="Keep the last checkpoint, not the one that knows the show best, as with --judged."
+        ),
+    ] = False,
     replay: Annotated[
         Path | None, typer.Option(help="Repeat the decisions of another run: its folder or its decisions.jsonl.")
     ] = None,
@@ -113,7 +119,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         contrast=contrast, exchanges=exchanges, exchanges_share=exchanges_share, start_from=start_from,
         judged=judged, judged_share=judged_share,
         mixture_temperature=mixture_temperature, patience=patience, save_minutes=save_minutes,
-        keep_for_average=keep_for_average, replay=replay, command=("echochamber", *sys.argv[1:]),
+        keep_for_average=keep_for_average, keep_last=keep_last, replay=replay, command=("echochamber", *sys.argv[1:]),
     )  # fmt: skip
     with _Display(max_minutes) as display:
         try:

@@ -56,7 +56,7 @@ class Stage:
     seconds that they took, `rehearse` answers the sixteen messages and says which share of the
     replies is repeated, `show` gets every record, `stopped` says why the run has to end at once,
     "" where it has not. `begin` is called once, after the untouched base was measured: it loads what
-    the run starts from.
+    the run starts from. With `keep_last` every validated checkpoint takes the place of the best.
     """
 
     folder: RunFolder
@@ -71,6 +71,7 @@ class Stage:
     team: Team = field(default_factory=Team)
     patience: int = 4
     save_seconds: float = 300.0
+    keep_last: bool = False
     begin: Callable[[], None] = lambda: None
 
 
@@ -201,7 +202,7 @@ class Conductor(TrainerCallback):
 
         if stage.team.leads:
             measures = stage.validator.measure()
-            if stage.rehearse and measures.score < best:
+            if stage.rehearse and (stage.keep_last or measures.score < best):
                 replies, repetition = stage.rehearse()
                 measures = replace(measures, repetition=repetition)
             self._note(step, measures, time.monotonic() - began)
@@ -212,7 +213,7 @@ class Conductor(TrainerCallback):
                     )
         self.progress = stage.team.share(self.progress)
         # A resumed run must know the best that is on the disk, or a worse one would replace it.
-        if control is not None and self.progress.best < best:
+        if control is not None and (stage.keep_last or self.progress.best < best):
             control.should_save = True
         seconds = time.monotonic() - began
         stage.decider.validated(step, seconds)
@@ -221,7 +222,7 @@ class Conductor(TrainerCallback):
     def _note(self, step: int, measures: Measures, seconds: float) -> None:
         """Write a validation that took `seconds` down, and keep the model where it is the best so far."""
         progress = self.progress
-        is_best = measures.score < progress.best
+        is_best = self.stage.keep_last or measures.score < progress.best
         if progress.last_validation < 0:
             progress.untouched = measures.bits_per_byte
         progress.last_validation = step

@@ -11,7 +11,7 @@ DEFAULT_MINUTES = 120.0
 _FREE = {"minutes", "max_steps", "out", "cache", "started", "resume", "device", "save_minutes", "keep_for_average"}
 _FREE |= {"replay", "command", "micro_tokens", "corpora", "base", "rehearse", "exchanges", "start_from", "judged"}
 # Runs from before these were there asked for nothing of the kind.
-_WHERE_USED = ("contrast", "exchanges_share", "judged_share")
+_WHERE_USED = ("contrast", "exchanges_share", "judged_share", "keep_last")
 
 
 class OptionsError(ValueError):
@@ -28,7 +28,8 @@ class Options:
     computed at once. `contrast` weighs telling a line's speaker from another name. A share of the steps,
     `exchanges_share`, is the characters' talk with strangers, from the folder `exchanges` or the project's
     own; another, `judged_share`, the replies in the file `judged`, of which readers would have sent some.
-    `start_from` is the folder of an adapter to go on from.
+    `start_from` is the folder of an adapter to go on from. With `keep_last` the newest validated checkpoint
+    is the model, whatever its score: that knows nothing of what readers like.
     """
 
     corpora: tuple[str, ...]
@@ -65,6 +66,7 @@ class Options:
     rehearse: bool = True
     save_minutes: float = 5.0
     keep_for_average: int = 0
+    keep_last: bool = False
     replay: Path | None = None
     command: tuple[str, ...] = ()
 

@@ -120,6 +120,7 @@ class Run:
             team=job.team,
             patience=options.patience,
             save_seconds=60 * options.save_minutes,
+            keep_last=options.keep_last,
             begin=lambda: job.start.load(model.model) if job.start else None,
         )
 

@@ -207,6 +207,15 @@ def test_the_shipped_step_is_the_one_with_the_best_score(options: Options) -> No
     assert len(replies) == 16
 
 
+def test_the_last_step_ships_where_that_is_asked_for(options: Options) -> None:
+    kept = replace(options, max_steps=40, full=True, learning_rate=0.9, tokens=1000, patience=2, keep_last=True)
+    card = read_card(train(kept, quiet, quiet))
+    validations = [one for one in records_of(kept) if one["kind"] == "validation"]
+    assert min(validations, key=lambda one: one["score"])["step"] < 40, "so hot that it only gets worse"
+    assert card.training["steps"] == validations[-1]["step"] == 40
+    assert card.measures["validation_score"] == validations[-1]["score"]
+
+
 def test_a_loss_that_is_no_number_stops_the_run(options: Options, tmp_path: Path) -> None:
     broken = toy_gpt2(tmp_path / "broken")
     weights = load_file(broken / "model.safetensors")
