@@ -75,13 +75,13 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         typer.Option(help="A folder of exchanges, ID.toml for each persona; for the six friends there are some."),
     ] = None,
     judged_share: Annotated[
-        float, typer.Option(help="Share of the steps for replies that readers judged, such as 0.4.")
+        float, typer.Option(help="Share of the steps for replies that readers judged, such as 0.6.")
     ] = 0.0,
     judged: Annotated[
         Path | None,
         typer.Option(
-            help="Judged replies: JSON lines, each with prompt, character, reply, and whether it counts. Those that do "
-            "shall be likelier than those that do not."
+            help="A file of judged replies, JSON lines of prompt, character, reply and whether it counts: to learn "
+            "what readers like."
         ),
     ] = None,
     start_from: Annotated[
@@ -98,7 +98,9 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     keep_last: Annotated[
         bool,
         typer.Option(
-            "--keep-last", help="Keep the last checkpoint, not the one that knows the show best, as with --judged."
+            "--keep-last",
+            help="Keep the last checkpoint, not the one with the best score, and never stop early; good with --judged, "
+            "of which the score knows nothing.",
         ),
     ] = False,
     replay: Annotated[

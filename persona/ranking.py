@@ -53,7 +53,9 @@ class Usual(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply of `tokens` tokens is worth, part by part, in nats a token; None stands for what was not asked.
+    """What a reply of `tokens` tokens is worth, part by part, in nats a token (a verdict's are of the whole reply).
+
+    None stands for what was not asked.
 
     `likelihood` keeps out what is not language. `information`: how much likelier the reply is after
     this conversation than after none, the mutual information of Li et al. 2016 ("A Diversity-Promoting

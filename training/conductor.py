@@ -1,5 +1,6 @@
 """The conductor of a run: lets decisions take effect, validates, keeps the best, counts and logs."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -202,7 +203,7 @@ class Conductor(TrainerCallback):
 
         if stage.team.leads:
             measures = stage.validator.measure()
-            if stage.rehearse and (stage.keep_last or measures.score < best):
+            if stage.rehearse and self._is_kept(measures, best):
                 replies, repetition = stage.rehearse()
                 measures = replace(measures, repetition=repetition)
             self._note(step, measures, time.monotonic() - began)
@@ -219,10 +220,14 @@ class Conductor(TrainerCallback):
         stage.decider.validated(step, seconds)
         stage.budget.needs("validation", UNSEEN * seconds)
 
+    def _is_kept(self, measures: Measures, best: float) -> bool:
+        """Say whether the model takes the place of the one on the disk; one whose score is no number never does."""
+        return measures.score < best or (self.stage.keep_last and math.isfinite(measures.score))
+
     def _note(self, step: int, measures: Measures, seconds: float) -> None:
         """Write a validation that took `seconds` down, and keep the model where it is the best so far."""
         progress = self.progress
-        is_best = self.stage.keep_last or measures.score < progress.best
+        is_best = self._is_kept(measures, progress.best)
         if progress.last_validation < 0:
             progress.untouched = measures.bits_per_byte
         progress.last_validation = step

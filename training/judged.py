@@ -7,16 +7,19 @@ True lines teach what the show is like; only readers can say which of eight answ
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from persona.card import Card
 from persona.characters import Persona
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
-from training.corpus import CorpusError
+from training.corpus import Corpus, CorpusError
+from training.split import Split, split_scenes
 
+NAME = "judged replies"  # no corpus is called so: its name is a folder's
 FEWEST = 2
 _FIELDS = ("prompt", "character", "reply", "counts")
 
@@ -36,7 +39,7 @@ class Judged:
     @property
     def name(self) -> str:
         """Return a name that no other context has: who is asked, and all that was said."""
-        return f"{self.persona.id}: {' / '.join(self.said)}"
+        return json.dumps([self.persona.id, *self.said])
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -60,6 +63,8 @@ def read_judged(file: Path, personas: Sequence[Persona]) -> list[Judged]:
     known = {name: one for one in personas for name in (one.id, one.name)}
     found: dict[tuple[tuple[str, ...], str], dict[str, bool]] = {}
     for number, line in enumerate(_lines(file), 1):
+        if not line.strip():
+            continue
         row = _row(line)
         if row is None:
             raise CorpusError(f"line {number} of {file} is no judged reply: it needs {', '.join(_FIELDS)}")
@@ -78,13 +83,46 @@ def read_judged(file: Path, personas: Sequence[Persona]) -> list[Judged]:
     ]
     judged = [one for one in judged if one.good and one.bad]
     if len(judged) < FEWEST:
-        raise CorpusError(f"{file} has too few messages to which the checkpoint's characters gave good and bad replies")
+        raise CorpusError(f"{file} has too few messages to which the characters gave both good and bad replies")
     return judged
+
+
+def judged_corpus(judged: Sequence[Judged]) -> Corpus:
+    """Return judged replies as a corpus, a scene for each prompt; its checksum is over all that was judged."""
+    text = json.dumps([[one.name, one.good, one.bad] for one in judged])
+    return Corpus(NAME, hashlib.sha256(text.encode()).hexdigest(), tuple(one.scene for one in judged), "conversation")
+
+
+def split_judged(corpus: Corpus, file: Path | None) -> Split:
+    """Split judged replies by the stranger's first message; raises CorpusError where there are not three."""
+    try:
+        return split_scenes(corpus)
+    except CorpusError as error:
+        raise CorpusError(f"{file} has replies to fewer than three first messages: none could be held out") from error
+
+
+def learned_judged(card: Card) -> str | None:
+    """Return the checksum of the judged replies that a checkpoint learned from last, here or before; None for none."""
+    stage: Any = card.training
+    while isinstance(stage, Mapping):
+        if found := stage.get("judged"):
+            return str(found)
+        stage = stage.get("start_from") or stage.get("before")
+    return None
+
+
+def held_out_of(judged: Sequence[Judged], learned: str | None, file: Path | None) -> list[Judged]:
+    """Return those that a model held out, if `learned`, the checksum of what it learned from, is theirs; else all."""
+    corpus = judged_corpus(judged)
+    if corpus.sha256 != learned:
+        return list(judged)
+    kept = {scene.id for scene in split_judged(corpus, file).train}
+    return [one for one in judged if one.name not in kept]
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"the judged replies in {file} cannot be read: {error}") from error
 

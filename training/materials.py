@@ -1,8 +1,6 @@
 """What a run learns from: its corpora, split, tokenized and weighed."""
 
 import dataclasses
-import hashlib
-import json
 import random
 from collections.abc import Collection, Sequence
 
@@ -13,7 +11,7 @@ from persona.harmless import GUEST
 from persona.screenplay import Screenplay
 from training.contrast import SHARE as RIVAL_SHARE
 from training.corpus import Corpus, CorpusError, load_corpus
-from training.judged import Judged, read_judged
+from training.judged import Judged, judged_corpus, read_judged, split_judged
 from training.mixture import Part, beside, parse_corpus, shares
 from training.options import DEFAULT_MINUTES, Options
 from training.preferences import JudgedSampler
@@ -108,16 +106,17 @@ def load_judged(options: Options, personas: Sequence[Persona]) -> tuple[Corpus, 
     if options.judged is None:
         return None
     judged = read_judged(options.judged, personas)
-    text = json.dumps([[one.name, one.good, one.bad] for one in judged])
-    scenes = tuple(one.scene for one in judged)
-    return Corpus("judged", hashlib.sha256(text.encode()).hexdigest(), scenes, "conversation"), judged
+    return judged_corpus(judged), judged
 
 
 def with_judged(options: Options, parts: tuple[Part, ...], read: tuple[Corpus, Sequence[Judged]]) -> tuple[Part, ...]:
     """Return `parts` with judged replies beside them, which get their share of all steps."""
     (corpus, judged), show = read, parts[0].sampler
     sampler = JudgedSampler(show.screenplay, judged, window=show.window)
-    return beside(parts, Part(corpus, split_scenes(corpus), sampler, options.judged_share, stays=True, own=True))
+    split = split_judged(corpus, options.judged)
+    if not sampler.epoch(split.train, options.seed, 0):
+        raise CorpusError(f"no message in {options.judged} leaves room for two of its replies: give a longer --context")
+    return beside(parts, Part(corpus, split, sampler, options.judged_share, stays=True, own=True))
 
 
 def _learned(split: Split, sampler: Sampler) -> int:

@@ -23,7 +23,7 @@ from training.judged import Judged
 from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
 
 SHARPNESS, MARGIN = 2.0, 1.0
-VERDICT_WEIGHT = 4.0
+VERDICT_WEIGHT = 4.0  # of each of its tokens: the one word is all that a reply's other dozen are judged by
 MOST = 3  # of each kind in a window: more pairs of one message teach less than another message does
 
 
@@ -41,14 +41,14 @@ class Preferences(NamedTuple):
 
 
 class JudgedSampler(Sampler):
-    """Makes windows of judged replies; what is held out is read as scenes are, with a good reply as its line."""
+    """Makes windows of judged replies; what is held out is read as a scene is, with a good reply as its last line."""
 
     def __init__(self, screenplay: Turns, judged: Sequence[Judged], *, window: int) -> None:
         super().__init__(screenplay, {one.persona.name for one in judged}, window=window, masked_share=1.0)
         self.judged: Mapping[str, Judged] = {one.name: one for one in judged}
 
     def epoch(self, scenes: Sequence[Scene], seed: int, epoch: int) -> list[Window]:
-        """Return a window for each scene, with the stranger under another name in every pass."""
+        """Return a window for each scene with room for a pair, the stranger under another name in every pass."""
         windows = []
         for scene in scenes:
             draw = random.Random(f"{seed}:{epoch}:{scene.id}")  # noqa: S311 - sampling, not secrets
@@ -70,7 +70,7 @@ class JudgedSampler(Sampler):
             begin, start = len(ids), len(ids) + len(header)
             verdict = begin + len(turn.ids) + len(asks)
             if verdict + len(said) > self.window:
-                break
+                continue
             stop = start + len(self.screenplay.said(text))
             choices.append(Choice(begin, start, stop, verdict, verdict + len(said), good))
             ids += [*turn.ids, *asks, *said]

@@ -53,7 +53,7 @@ def find_place(job: Job, tell: Tell) -> Place:
         raise RunError(f"{folder.path} was trained on another split of its corpora, by another version of this program")
     _check_unfinished(options, folder, state, progress)
     progress.max_steps = options.max_steps
-    _know_best(folder, progress)
+    _know_best(folder, progress, newest=options.keep_last)
     tell(f"Going on from {state.folder.name}, {progress.tokens:,} tokens read so far.")
     return Place(state, progress, adds)
 
@@ -117,12 +117,15 @@ def _check_unfinished(options: Options, folder: RunFolder, state: State, progres
         )
 
 
-def _know_best(folder: RunFolder, progress: Progress) -> None:
-    """Take the best model on the disk into account: it may be newer than the state gone on from."""
+def _know_best(folder: RunFolder, progress: Progress, *, newest: bool) -> None:
+    """Take the model on the disk into account: it may be newer than the state gone on from.
+
+    It is the best where its score is, or where the `newest` is kept whatever its score.
+    """
     try:
         card = read_card(folder.model)
         score, step = float(card.measures["validation_score"]), int(card.training["steps"])
     except (CardError, KeyError, TypeError, ValueError):
         return
-    if score < progress.best:
+    if newest or score < progress.best:
         progress.best, progress.best_step = score, step

@@ -156,9 +156,10 @@ class Run:
         if quiet:
             return
         change = 100 * (1 - self._best_bits() / progress.untouched) if progress.untouched else 0.0
+        which = "Last" if job.options.keep_last else "Best"
         self.voices.tell(
-            f"Best held-out bits per byte {self._best_bits():.3f} at step {progress.best_step}, {change:.1f} % below "
-            f"the untouched base's {progress.untouched:.3f}; it is in {job.folder.model}."
+            f"{which} held-out bits per byte {self._best_bits():.3f} at step {progress.best_step}, {change:.1f} % "
+            f"below the untouched base's {progress.untouched:.3f}; it is in {job.folder.model}."
         )
         self._say_why(conductor.reason)
 

@@ -131,7 +131,7 @@ def weights_of(window: Window, prompt_weight: float) -> list[float]:
     """Return the weight of the loss on each token: nothing for the first, which nothing predicts.
 
     A taught line's tokens weigh 1, all others `prompt_weight`, but for context that an earlier
-    window of the scene had already. A verdict is one word, and weighs as much as several.
+    window of the scene had already. A verdict's tokens weigh `VERDICT_WEIGHT`.
     """
     weights = [
         1.0 if learned else prompt_weight if place >= window.repeated else 0.0

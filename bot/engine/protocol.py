@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from persona.characters import Persona
 from persona.dialogue import Scene
 
-SCORES_A_REPLY = 24  # more than ranking asks for at once
+SCORES_A_REPLY = 16  # more than ranking asks for at once
 
 FinishReason = Literal["stop", "length", "deadline"]
 

@@ -63,6 +63,12 @@ class Ranker:
                 rated = await until(at.deadline, self._cheaply(at, candidates))
         except (EngineError, TimeoutError) as error:
             return _short_of(error, drawn)
+        if self._weights.verdict:
+            try:
+                with timed(seconds, "verdicts"):
+                    rated = await until(at.deadline, self._judged(at, rated))
+            except (EngineError, TimeoutError) as error:
+                return _short_of(error, rated)
         few = self.few(at, len(candidates))
         try:
             with timed(seconds, "names"):
@@ -86,18 +92,18 @@ class Ranker:
         """Rate by what is known after one request; after two where a log-probability was missing."""
         texts = [one.text for one in candidates]
         unknown = [one.text for one in candidates if one.logprob is None]
-        nowhere, here, verdicts = await together(
-            self._scorer.nowhere(at, texts if self._weights.information else ()),
-            self._scorer.here(at, unknown),
-            self._scorer.verdicts(at, texts if self._weights.verdict else ()),
+        nowhere, here = await together(
+            self._scorer.nowhere(at, texts if self._weights.information else ()), self._scorer.here(at, unknown)
         )
         found = dict(zip(unknown, here, strict=True))
         known = [_drawn(replace(one, logprob=found.get(one.text, one.logprob))) for one in candidates]
         if nowhere:
             known = [_knowing(one, nowhere=value) for one, value in zip(known, nowhere, strict=True)]
-        if verdicts:
-            known = [_knowing(one, verdict=value) for one, value in zip(known, verdicts, strict=True)]
         return self._sorted(known)
+
+    async def _judged(self, at: Situation, rated: Sequence[Rated]) -> list[Rated]:
+        verdicts = await self._scorer.verdicts(at, [one.candidate.text for one in rated])
+        return self._sorted(_knowing(one, verdict=value) for one, value in zip(rated, verdicts, strict=True))
 
     async def _in_full(self, at: Situation, few: Sequence[Rated]) -> list[Rated]:
         texts = [one.candidate.text for one in few]

@@ -13,6 +13,7 @@ from persona.ranking import ELSEWHERE
 from persona.verdict import GOOD, READER, log_odds
 
 _T = TypeVar("_T")
+_VERDICTS_AT_ONCE = 16  # each is a request of its own: no more than an engine has places for, whatever was drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,15 @@ class Scorer:
     async def verdicts(self, at: Situation, replies: Sequence[str]) -> list[float]:
         """Return the log-odds that a reader would want each reply to be sent; nonsense of a model that learned none."""
         said = [Turn(at.persona.name, text) for text in replies]
-        after = [Situation(Scene((*at.conversation.turns, turn)), READER, at.deadline) for turn in said]
-        return [log_odds(one) for (one,) in await together(*(self.here(one, (GOOD,)) for one in after))]
+        reader = replace(at.persona, name=READER.name)  # the id says whose adapter drew them
+        after = [Situation(Scene((*at.conversation.turns, turn)), reader, at.deadline) for turn in said]
+        places = asyncio.Semaphore(_VERDICTS_AT_ONCE)
+
+        async def one(where: Situation) -> float:
+            async with places:
+                return log_odds((await self.here(where, (GOOD,)))[0])
+
+        return await together(*(one(where) for where in after))
 
     async def _table(self, places: Sequence[Situation], replies: Sequence[str]) -> list[tuple[float, ...]]:
         columns = await together(*(self.here(one, replies) for one in places))

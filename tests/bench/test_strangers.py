@@ -321,7 +321,12 @@ def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("file", "shared"),
-    [("unseen.toml", {"are you a bot?", "banana"}), ("unseen-2.toml", {"have you ever been in love?"})],
+    [
+        ("unseen.toml", {"are you a bot?", "banana"}),
+        ("unseen-2.toml", {"have you ever been in love?"}),
+        ("unseen-3.toml", set()),
+        ("unseen-4.toml", set()),
+    ],
 )
 def test_the_unseen_prompts_are_others_than_those_of_an_evaluation(file: str, shared: set[str]) -> None:
     unseen = read_prompts(Path(str(sheet.__file__)).parent / file)

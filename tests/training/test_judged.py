@@ -1,14 +1,16 @@
 """Judged replies are read by message and character, and nothing else is taken for some."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from persona.card import BaseCard, Card
 from persona.characters import find_persona, friends
 from persona.harmless import GUEST
 from training.corpus import CorpusError
-from training.judged import Judged, read_judged
+from training.judged import Judged, held_out_of, judged_corpus, learned_judged, read_judged, split_judged
 
 JOEY, MONICA = (find_persona(name, friends()) for name in ("joey", "monica"))
 
@@ -74,7 +76,7 @@ def test_one_first_message_is_one_episode_whoever_is_asked() -> None:
 def test_a_line_that_is_no_judged_reply_is_named(tmp_path: Path, damage: str) -> None:
     file = write(tmp_path / "judged.jsonl", ROWS)
     file.write_text(f"{file.read_text()}\n{damage}\n")
-    with pytest.raises(CorpusError, match=r"line 9 of .*judged\.jsonl is no judged reply: it needs prompt, character"):
+    with pytest.raises(CorpusError, match=r"line 10 of .*judged\.jsonl is no judged reply: it needs prompt, character"):
         read_judged(file, (JOEY, MONICA))
 
 
@@ -83,3 +85,31 @@ def test_a_file_that_is_missing_or_too_small_is_said(tmp_path: Path) -> None:
         read_judged(tmp_path / "nowhere.jsonl", (JOEY,))
     with pytest.raises(CorpusError, match="too few messages"):
         read_judged(write(tmp_path / "few.jsonl", ROWS), (JOEY,))
+
+
+def test_what_a_model_learned_from_is_left_out_if_it_is_this_very_file() -> None:
+    judged = [Judged((f"soup {at}?",), one, ("Yes.",), ("Moo.",)) for at in range(60) for one in (JOEY, MONICA)]
+    learned = judged_corpus(judged).sha256
+    left = held_out_of(judged, learned, None)
+    assert 0 < len(left) < 30
+    assert {one.name for one in left}.isdisjoint(one.id for one in split_judged(judged_corpus(judged), None).train)
+    assert held_out_of(judged, "another file's", None) == held_out_of(judged, None, None) == judged
+
+
+def test_what_was_learned_in_an_earlier_stage_is_known() -> None:
+    card = Card(BaseCard("toy", "0" * 64), "chatml", "adapter", (JOEY,))
+    assert learned_judged(card) is None
+    for training in ({"judged": "ab"}, {"start_from": {"judged": "ab"}}, {"start_from": {"before": {"judged": "ab"}}}):
+        assert learned_judged(replace(card, training=training)) == "ab"
+    assert learned_judged(replace(card, training={"start_from": {"sha256": "0"}})) is None
+
+
+def test_prompts_that_read_alike_are_kept_apart() -> None:
+    said = (("a / b / c",), ("a", "b", "c"))
+    assert len({Judged(one, JOEY, ("Yes.",), ("Moo.",)).name for one in said}) == 2
+
+
+def test_too_few_messages_to_hold_some_out_are_said(tmp_path: Path) -> None:
+    judged = [Judged(("hi",), one, ("Yes.",), ("Moo.",)) for one in (JOEY, MONICA)]
+    with pytest.raises(CorpusError, match=r"few\.jsonl has replies to fewer than three first messages"):
+        split_judged(judged_corpus(judged), tmp_path / "few.jsonl")

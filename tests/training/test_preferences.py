@@ -182,9 +182,9 @@ def options(make_corpus: Make, gpt2: Path, tmp_path: Path) -> Options:
 def test_a_run_learns_from_them_says_so_and_goes_on_only_with_the_same(options: Options) -> None:
     shown: list[dict[str, Any]] = []
     card = read_card(train(options, quiet, shown.append))
-    assert {one["corpus"] for one in shown if one["kind"] == "train"} == {"toy-corpus", "judged"}
+    assert {one["corpus"] for one in shown if one["kind"] == "train"} == {"toy-corpus", "judged replies"}
     last = [one for one in shown if one["kind"] == "validation"][-1]
-    assert set(last["corpora"]) == {"toy-corpus", "judged"}
+    assert set(last["corpora"]) == {"toy-corpus", "judged replies"}
     assert card.training["judged_share"] == 0.5
     assert len(card.training["judged"]) == 64
     with pytest.raises(TrainingError, match=r"started with judged_share = 0\.5, not"):

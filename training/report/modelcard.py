@@ -36,7 +36,7 @@ _TRAINED_WITH = {
     "learning_rate": "learning rate", "rank": "rank of the adapter", "tokens": "tokens a step",
     "masked_share": "share of scenes with a masked name", "prompt_weight": "weight of the other speakers' lines",
     "contrast": "weight of telling the speaker from another", "exchanges_share": "share of exchanges with strangers",
-    "judged_share": "share of replies that readers judged",
+    "judged_share": "share of replies that readers judged", "keep_last": "the last checkpoint is kept",
     "seed": "seed", "torch": "torch", "transformers": "transformers",
 }  # fmt: skip
 

@@ -64,6 +64,8 @@ def _after_the_best(run: RunLog) -> list[str]:
     best, last = run.best, run.last
     if not best or not last or len(run.validations) < 2:
         return []
+    if run.asked.get("keep_last"):
+        return ["The last checkpoint is kept, as was asked for, whatever its score."]
     if last is best:
         return ["The last validation was the best: there is no sign of learning by heart."]
     kept = f"step {best.get('step', 0):,}"

@@ -36,7 +36,7 @@ class JudgedReplies:
 def context_of(judged: Judged) -> Context:
     """Return judged replies as a context whose replies are the good ones, then the bad."""
     first, *rest = (*judged.good, *judged.bad)
-    return Context(judged.name, Scene(judged.turns), judged.persona, first, tuple(rest))
+    return Context(judged.scene.episode, Scene(judged.turns), judged.persona, first, tuple(rest))
 
 
 def judged_replies(judged: Judged, read: Read, usual: Mapping[str, Usual]) -> JudgedReplies:

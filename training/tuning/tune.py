@@ -24,7 +24,7 @@ from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.exchanges import load_exchanges
 from training.held_out import choose_held_out
-from training.judged import Judged, read_judged
+from training.judged import Judged, held_out_of, learned_judged, read_judged
 from training.split import split_scenes
 from training.tuning.ablation import Choices, Row, ablation, sets_of
 from training.tuning.contexts import Context, choose_contexts
@@ -120,7 +120,8 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
         folder = checkpoint_folder(question.model)
         card = read_card(folder)
         if question.judged:
-            return _by_readers(read_judged(question.judged, card.characters), folder, question, step)
+            judged = read_judged(question.judged, card.characters)
+            return _by_readers(held_out_of(judged, learned_judged(card), question.judged), folder, question, step)
         return _by_true_lines(card, folder, question, step)
     except (CardError, CorpusError, EngineError) as error:
         raise TuningError(str(error)) from error
@@ -217,7 +218,7 @@ async def _read(
             scorer,
             lambda text: len(screenplay.said(text)),
             chooser if question.candidates else None,
-            verdicts="judged" in read_card(folder).training,
+            verdicts=learned_judged(read_card(folder)) is not None,
         )
         reads = await reader.read(contexts, question.seed, step)
         return reads, await reader.milliseconds(reads)

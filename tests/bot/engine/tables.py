@@ -62,7 +62,7 @@ class TableEngine:
         asked = self.asked[-1]
         if not request.conversation.turns:
             return "nowhere"
-        if request.persona == READER:
+        if request.persona.name == READER.name:
             return "verdict"
         if request.conversation != asked.conversation:
             return "elsewhere"

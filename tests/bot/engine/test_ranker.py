@@ -30,7 +30,7 @@ NOWHERE = {"Yeah.": -5.0, "I had a sandwich.": -20.0, "Oh my God.": -8.0, "A san
 
 
 def nats(request: ScoreRequest, reply: str) -> float:
-    if request.persona == READER:
+    if request.persona.name == READER.name:
         return math.log(0.9 if request.conversation.turns[-1].text == "Oh my God." else 0.4)
     if not request.conversation.turns:
         return NOWHERE.get(reply, -15.0)
@@ -100,15 +100,24 @@ async def test_a_reader_is_asked_about_each_candidate_behind_it() -> None:
     found = await considered(engine, Weights(0, 0, 0, 0, 1))
     assert text(found) == "Oh my God."
     told = engine.told("verdict")
-    assert [one.conversation for one in told] == [Scene((*SCENE.turns, Turn(JOEY.name, reply))) for reply in TEXTS]
+    asked = {one.conversation.turns[-1].text: one.conversation for one in told}
+    assert asked == {reply: Scene((*SCENE.turns, Turn(JOEY.name, reply))) for reply in TEXTS}
     assert {one.replies for one in told} == {(GOOD,)}
 
 
+@pytest.mark.parametrize("failure", [EngineError("no"), Busy("full"), 5.0])
+async def test_without_a_reader_what_is_known_by_then_ranks(failure: Exception | float) -> None:
+    engine = table(fails={"verdict": failure})
+    found = await considered(engine, Weights(0, 1, 0, 0, 9), deadline=time.monotonic() + 0.2)
+    assert text(found) == "I had a sandwich."
+    assert "verdicts" in found.seconds
+
+
 async def test_many_candidates_and_their_verdicts_have_places_too() -> None:
-    texts = [f"I had {number} sandwiches." for number in range(2, 18)]
+    texts = [f"I had {number} sandwiches." for number in range(2, 40)]
     engine = TableEngine([drawn(one, -12.0) for one in texts], nats, fails={"verdict": 0.01, "nowhere": 0.01})
     await considered(engine, Weights(1, 1, 1, 1, 1))
-    assert 16 < engine.most <= SCORES_A_REPLY
+    assert 1 < engine.most <= SCORES_A_REPLY
 
 
 async def test_the_names_are_asked_side_by_side() -> None:
