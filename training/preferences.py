@@ -99,13 +99,14 @@ def chosen(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:
     """
     rows = len(windows)
     mask = torch.eye(longest, dtype=torch.bool).expand(rows, 1, -1, -1).clone()  # padding must see something: itself
-    places = torch.arange(longest).expand(rows, -1).clone()
+    places = torch.zeros((rows, longest), dtype=torch.long)
     replies = torch.zeros((rows, longest), dtype=torch.long)
     pairs: list[tuple[int, int, float]] = []
     number = 0
     for row, window in enumerate(windows):
         before = window.choices[0].begin if window.choices else len(window.ids)
         mask[row, 0, :before, :before] = _past(before)
+        places[row, :before] = torch.arange(before)
         kinds: dict[bool, list[int]] = {True: [], False: []}
         for one in window.choices:
             number += 1

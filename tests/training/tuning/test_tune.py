@@ -71,8 +71,9 @@ def test_the_table_says_what_each_part_is_worth(house: Path) -> None:
     code, shown, told = tuned_by_hand(house)
     assert code == 0, told
     for part in PARTS:
-        assert f"without {part}" in shown
-        assert f"{part} alone" in shown
+        asked = part != "verdict"  # nobody taught this model any
+        assert (f"without {part}" in shown) is asked
+        assert (f"{part} alone" in shown) is asked
     assert "all parts" in shown
     assert "of 20, one speaker's" in shown
 
