@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Iterable
 
 from persona.characters import Persona, folded
-from persona.verdict import READER
 
 GUEST = "Guest"
 NAME_LENGTH = 32
@@ -50,10 +49,10 @@ def harmless_name(name: str, controls: Iterable[str] = ()) -> str:
 
 
 def guest_name(name: str, personas: Iterable[Persona]) -> str:
-    """Return the name a user speaks under: his own, or `Guest` where it is a character's, or a reader's of replies."""
+    """Return the name a user speaks under: his own, or `Guest` where it is a character's."""
     name = harmless_name(name)
     bare = folded(name)
-    taken = {folded(one) for persona in (*personas, READER) for one in (persona.id, persona.name, *persona.aliases)}
+    taken = {folded(one) for persona in personas for one in (persona.id, persona.name, *persona.aliases)}
     return GUEST if not bare or bare in taken else name
 
 

@@ -1,7 +1,7 @@
 """Orders candidate replies by what the model that drew them thinks of them.
 
 The likeliest reply is not the best one: it is the one that fits everywhere (Holtzman et al. 2020, "The
-Curious Case of Neural Text Degeneration"). So up to five parts are weighed, all from the model's own
+Curious Case of Neural Text Degeneration"). So four parts are weighed, all from the model's own
 log-probabilities, and the weights are tuned on held-out episodes or on what readers judged: see `training/tuning/`.
 A token, the best of eight replies would be a short one; in total, a rambling one: each part is held against
 what is usual for a reply of that length.
@@ -28,8 +28,8 @@ class Evidence:
     """What is known of a reply of `tokens` tokens, its end of turn included: log-probabilities in nats.
 
     `here` is after this conversation under the name of who speaks, `nowhere` the same after no
-    conversation, `elsewhere` in other conversations, `others` in this one under each other name; `verdict`
-    are the log-odds that a reader would have wanted it to be sent. Nothing stands for what was not asked.
+    conversation, `elsewhere` in other conversations, `others` in this one under each other name.
+    Nothing stands for what was not asked.
     """
 
     tokens: int
@@ -37,7 +37,6 @@ class Evidence:
     nowhere: float | None = None
     elsewhere: tuple[float, ...] = ()
     others: tuple[float, ...] = ()
-    verdict: float | None = None
 
 
 class Usual(NamedTuple):
@@ -53,22 +52,18 @@ class Usual(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply of `tokens` tokens is worth, part by part, in nats a token (a verdict's are of the whole reply).
-
-    None stands for what was not asked.
+    """What a reply of `tokens` tokens is worth, part by part, in nats a token; None stands for what was not asked.
 
     `likelihood` keeps out what is not language. `information`: how much likelier the reply is after
     this conversation than after none, the mutual information of Li et al. 2016 ("A Diversity-Promoting
     Objective Function for Neural Conversation Models"). `persona_gain`: how much likelier than under
     another name, any of them being as probable. `commonness`: how likely in any other conversation.
-    `verdict`: what a model that learned from judged replies thinks of it as their reader, in nats a reply.
     """
 
     likelihood: float
     information: float | None = None
     persona_gain: float | None = None
     commonness: float | None = None
-    verdict: float | None = None
     tokens: int = 1
 
     @classmethod
@@ -80,7 +75,6 @@ class Parts:
             None if known.nowhere is None else (known.here - known.nowhere) / length,
             (known.here - _mean_likelihood(known.others)) / length if known.others else None,
             _mean_likelihood(known.elsewhere) / length if known.elsewhere else None,
-            known.verdict,
             length,
         )
 
@@ -88,26 +82,21 @@ class Parts:
         """Return by how much each known part is above what is usual for a reply of this length.
 
         Times the root of the length, in which a mean's spread shrinks: so that the best of some
-        replies is not the shortest, whose parts stray the furthest, nor the longest. A verdict is no mean.
+        replies is not the shortest, whose parts stray the furthest, nor the longest.
         """
         known = ((part, getattr(self, part)) for part in PARTS)
         root = math.sqrt(self.tokens)
-        return {
-            part: (1.0 if part == "verdict" else root) * (value - usual[part].of(self.tokens))
-            for part, value in known
-            if value is not None
-        }
+        return {part: root * (value - usual[part].of(self.tokens)) for part, value in known if value is not None}
 
 
-PARTS = ("likelihood", "information", "persona_gain", "commonness", "verdict")
+PARTS = ("likelihood", "information", "persona_gain", "commonness")
 USUAL = {
     "likelihood": Usual(-1.93, 1.16),
     "information": Usual(0.25, 1.46),
     "persona_gain": Usual(0.01, 0.12),
     "commonness": Usual(-2.15, -0.04),
-    "verdict": Usual(0.0, 0.0),
 }
-"""Measured on 890 candidates of an adapter of 2026-11-24, which gave no verdicts; where a card has none of its own."""
+"""Measured on 890 candidates of an adapter of 2026-11-24; where a card has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +110,6 @@ class Weights:
     information: float = 1.0
     persona_gain: float = 0.5
     commonness: float = 0.3
-    verdict: float = 0.0
     usual: Mapping[str, Usual] = field(default_factory=lambda: USUAL)
 
     def __post_init__(self) -> None:

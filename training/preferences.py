@@ -5,8 +5,7 @@ branch that sees only that and itself (as in `training.contrast`). The good ones
 taught line. Of each good one and each bad one the loss added is that of SimPO (Meng et al. 2024,
 arXiv:2405.14734): a logistic loss on the difference of their nats a token, which is also what replies are
 drawn and ranked by, so no reference model is needed; that the good ones are learned, and that the show and
-exchanges are read beside them, keeps the rest of what the model knows in place. Behind each reply stands
-what readers thought of it, to be learned like a line (`persona.verdict`): so the model learns to judge, too.
+exchanges are read beside them, keeps the rest of what the model knows in place.
 """
 
 import random
@@ -17,13 +16,11 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from persona.dialogue import Scene, Turn
-from persona.verdict import BAD, GOOD, READER
+from persona.dialogue import Scene
 from training.judged import Judged
 from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
 
 SHARPNESS, MARGIN = 2.0, 1.0
-VERDICT_WEIGHT = 4.0  # of each of its tokens: the one word is all that a reply's other dozen are judged by
 MOST = 3  # of each kind in a window: more pairs of one message teach less than another message does
 
 
@@ -61,20 +58,17 @@ class JudgedSampler(Sampler):
         """Return up to three replies of each kind behind what was said, as many as fit; None where no pair does."""
         ids = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
         learned = [False] * len(ids)
-        header, asks = self.screenplay.header(judged.persona.name), self.screenplay.header(READER.name)
+        header = self.screenplay.header(judged.persona.name)
         choices: list[Choice] = []
         bytes_learned = 0
         for text, good in _drawn(judged.good, judged.bad, draw):
-            turn = self.screenplay.turn(Turn(judged.persona.name, text), learned=good)
-            said = self.screenplay.said(GOOD if good else BAD)
-            begin, start = len(ids), len(ids) + len(header)
-            verdict = begin + len(turn.ids) + len(asks)
-            if verdict + len(said) > self.window:
+            said = self.screenplay.said(text)
+            begin, start, stop = len(ids), len(ids) + len(header), len(ids) + len(header) + len(said)
+            if stop > self.window:
                 continue
-            stop = start + len(self.screenplay.said(text))
-            choices.append(Choice(begin, start, stop, verdict, verdict + len(said), good))
-            ids += [*turn.ids, *asks, *said]
-            learned += [*turn.learned, *(False for _ in asks), *(True for _ in said)]
+            choices.append(Choice(begin, start, stop, good))
+            ids += [*header, *said]
+            learned += [False] * len(header) + [good] * len(said)
             bytes_learned += good * len(text.encode())
         goods = sum(one.good for one in choices)
         if goods in (0, len(choices)):
@@ -111,10 +105,10 @@ def chosen(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:
         for one in window.choices:
             number += 1
             kinds[one.good].append(number)
-            size = one.end - one.begin
-            mask[row, 0, one.begin : one.end, :before] = True
-            mask[row, 0, one.begin : one.end, one.begin : one.end] = _past(size)
-            places[row, one.begin : one.end] = torch.arange(before, before + size)
+            size = one.stop - one.begin
+            mask[row, 0, one.begin : one.stop, :before] = True
+            mask[row, 0, one.begin : one.stop, one.begin : one.stop] = _past(size)
+            places[row, one.begin : one.stop] = torch.arange(before, before + size)
             replies[row, one.start : one.stop] = number
         learned = sum(one.stop - one.start for one in window.choices if one.good)
         stake = learned / max(1, len(kinds[True]) * len(kinds[False]))

@@ -42,16 +42,11 @@ class Turns(Protocol):
 
 
 class Choice(NamedTuple):
-    """A judged reply in its window, tokens `begin` to `end`: header and what is said, a verdict's header, a verdict.
-
-    What is said stands from `start` to `stop`, the verdict from `verdict` on.
-    """
+    """A judged reply in its window: tokens `begin` to `stop`, of which those from `start` on are what is said."""
 
     begin: int
     start: int
     stop: int
-    verdict: int
-    end: int
     good: bool
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 from training.contrast import branched
 from training.corpus import CorpusError
 from training.mixture import Part
-from training.preferences import VERDICT_WEIGHT, chosen
+from training.preferences import chosen
 from training.samples import Batch, Window, batches
 from training.team import Team
 
@@ -131,15 +131,13 @@ def weights_of(window: Window, prompt_weight: float) -> list[float]:
     """Return the weight of the loss on each token: nothing for the first, which nothing predicts.
 
     A taught line's tokens weigh 1, all others `prompt_weight`, but for context that an earlier
-    window of the scene had already. A verdict's tokens weigh `VERDICT_WEIGHT`.
+    window of the scene had already.
     """
     weights = [
         1.0 if learned else prompt_weight if place >= window.repeated else 0.0
         for place, learned in enumerate(window.learned)
     ]
     weights[0] = 0.0
-    for one in window.choices:
-        weights[one.verdict : one.end] = [VERDICT_WEIGHT] * (one.end - one.verdict)
     return weights
 
 

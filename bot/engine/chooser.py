@@ -54,8 +54,8 @@ class Considered:
 class Consideration:
     """All that was drawn, in order, duplicates included; which of it was chosen, None where nothing may be said.
 
-    `seconds` are spent "drawing", on the "guard", and asking how likely the replies are "nowhere" and under
-    other "names", and for "verdicts"; a step that was not taken is left out.
+    `seconds` are spent "drawing", on the "guard", and asking how likely the replies are "nowhere" and
+    under other "names"; a step that was not taken is left out.
     """
 
     candidates: tuple[Considered, ...]

@@ -63,12 +63,6 @@ class Ranker:
                 rated = await until(at.deadline, self._cheaply(at, candidates))
         except (EngineError, TimeoutError) as error:
             return _short_of(error, drawn)
-        if self._weights.verdict:
-            try:
-                with timed(seconds, "verdicts"):
-                    rated = await until(at.deadline, self._judged(at, rated))
-            except (EngineError, TimeoutError) as error:
-                return _short_of(error, rated)
         few = self.few(at, len(candidates))
         try:
             with timed(seconds, "names"):
@@ -85,7 +79,7 @@ class Ranker:
         weights = self._weights
         rivals = len(self._scorer.rivals(at.persona))
         in_full = bool(weights.commonness) * len(ELSEWHERE) + bool(weights.persona_gain) * rivals
-        left = candidates * (SCORES_A_CANDIDATE - bool(weights.information) - bool(weights.verdict))
+        left = candidates * (SCORES_A_CANDIDATE - bool(weights.information))
         return max(FEWEST, left // max(1, in_full))
 
     async def _cheaply(self, at: Situation, candidates: Sequence[Candidate]) -> list[Rated]:
@@ -100,10 +94,6 @@ class Ranker:
         if nowhere:
             known = [_knowing(one, nowhere=value) for one, value in zip(known, nowhere, strict=True)]
         return self._sorted(known)
-
-    async def _judged(self, at: Situation, rated: Sequence[Rated]) -> list[Rated]:
-        verdicts = await self._scorer.verdicts(at, [one.candidate.text for one in rated])
-        return self._sorted(_knowing(one, verdict=value) for one, value in zip(rated, verdicts, strict=True))
 
     async def _in_full(self, at: Situation, few: Sequence[Rated]) -> list[Rated]:
         texts = [one.candidate.text for one in few]

@@ -10,10 +10,8 @@ from persona.characters import Persona
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.ranking import ELSEWHERE
-from persona.verdict import GOOD, READER, log_odds
 
 _T = TypeVar("_T")
-_VERDICTS_AT_ONCE = 16  # each is a request of its own: no more than an engine has places for, whatever was drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +56,6 @@ class Scorer:
     async def others(self, at: Situation, replies: Sequence[str]) -> list[tuple[float, ...]]:
         """Return each reply's log-probabilities under the other characters' names."""
         return await self._table([replace(at, persona=one) for one in self.rivals(at.persona)], replies)
-
-    async def verdicts(self, at: Situation, replies: Sequence[str]) -> list[float]:
-        """Return the log-odds that a reader would want each reply to be sent; nonsense of a model that learned none."""
-        said = [Turn(at.persona.name, text) for text in replies]
-        reader = replace(at.persona, name=READER.name)  # the id says whose adapter drew them
-        after = [Situation(Scene((*at.conversation.turns, turn)), reader, at.deadline) for turn in said]
-        places = asyncio.Semaphore(_VERDICTS_AT_ONCE)
-
-        async def one(where: Situation) -> float:
-            async with places:
-                return log_odds((await self.here(where, (GOOD,)))[0])
-
-        return await together(*(one(where) for where in after))
 
     async def _table(self, places: Sequence[Situation], replies: Sequence[str]) -> list[tuple[float, ...]]:
         columns = await together(*(self.here(one, replies) for one in places))

@@ -18,15 +18,12 @@ from persona.characters import Persona, find_persona, friends
 from persona.copied import CopiedLines
 from persona.dialogue import Scene, Turn
 from persona.screenplay import Screenplay
-from persona.verdict import BAD as BAD_ONE
-from persona.verdict import GOOD as GOOD_ONE
-from persona.verdict import READER
 from tests.toys import toy_gpt2, toy_llama
 from training.judged import Judged
 from training.measures import LearnedLoss
 from training.microbatches import micro_batches
 from training.options import Options
-from training.preferences import MARGIN, SHARPNESS, VERDICT_WEIGHT, JudgedSampler
+from training.preferences import MARGIN, SHARPNESS, JudgedSampler
 from training.samples import STRANGERS, Sampler, Window
 from training.stream import collate, weights_of
 from training.train import TrainingError, train
@@ -77,9 +74,6 @@ def test_every_reply_costs_what_it_costs_alone(model: tuple[LearnedLoss, Screenp
             text: nats_of(loss, screenplay, (*before, Turn(JOEY.name, text))) for text in (*judged.good, *judged.bad)
         }
         learned += sum(cost[text][0] for text in judged.good)
-        for text in (*judged.good, *judged.bad):
-            verdict = Turn(READER.name, GOOD_ONE if text in judged.good else BAD_ONE)
-            learned += VERDICT_WEIGHT * nats_of(loss, screenplay, (*before, Turn(JOEY.name, text), verdict))[0]
         stake = sum(cost[text][1] for text in judged.good) / (len(judged.good) * len(judged.bad))
         for good in judged.good:
             for bad in judged.bad:
@@ -95,9 +89,8 @@ def test_only_good_replies_weigh_and_the_first_of_each_kind_are_never_left_out(
     _, screenplay = model
     (window,) = windows(screenplay, JUDGED)
     learned = [one for one, weight in zip(window.ids, weights_of(window, 0.3), strict=True) if weight]
-    assert set(weights_of(window, 0.3)) == {0.0, 1.0, VERDICT_WEIGHT}
-    verdicts = [GOOD_ONE] * len(GOOD) + [BAD_ONE] * len(BAD)
-    assert sorted(learned) == sorted(one for text in (*GOOD, *verdicts) for one in screenplay.said(text))
+    assert set(weights_of(window, 0.3)) == {0.0, 1.0}
+    assert sorted(learned) == sorted(one for text in GOOD for one in screenplay.said(text))
     assert (window.replies, window.learned_bytes) == (2, sum(len(text) for text in GOOD))
     small = next(size for size in range(10, 200) if windows(screenplay, JUDGED, window=size))
     (tight,) = windows(screenplay, JUDGED, window=small)

@@ -106,12 +106,8 @@ def matrix(replies: Iterable[Evidence], usual: Mapping[str, Usual]) -> Tensor:
 
 
 def ablation(choices: Sequence[Choices]) -> list[Row]:
-    """Return the rows: all parts, without each, and each alone, on episodes held out from the fit.
-
-    A part that was never asked, as verdicts of a model that learned none, has no row.
-    """
-    told = torch.stack([choice.any(dim=0) for one in choices for choice in one.taught()]).any(dim=0)
-    every = [part for part in range(len(PARTS)) if told[part]]
+    """Return the rows: all parts, without each, and each alone, on episodes held out from the fit."""
+    every = range(len(PARTS))
     hits = {ALL: held_out_hits(choices, every)}
     for left_out in every:
         hits[f"without {PARTS[left_out]}"] = held_out_hits(choices, [part for part in every if part != left_out])

@@ -3,9 +3,8 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bot.engine.chooser import Chooser
 from bot.engine.protocol import Candidate
@@ -16,7 +15,6 @@ from training.tuning.contexts import Context
 _AT_ONCE = 4  # contexts: enough to keep the engine busy
 _TIMED = 16  # contexts
 Step = Callable[[int, int], None]
-_Ask = Callable[[Situation, Sequence[str]], Awaitable[Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +29,13 @@ class Read:
 class Reader:
     """Reads contexts; `tokens` counts those of a text, its end of turn included.
 
-    `chooser` draws the candidates, as the bot would; where it is None, none are drawn. `verdicts` are asked of
-    a model that learned some.
+    `chooser` draws the candidates, as the bot would; where it is None, none are drawn.
     """
 
-    def __init__(
-        self, scorer: Scorer, tokens: Callable[[str], int], chooser: Chooser | None, *, verdicts: bool = False
-    ) -> None:
+    def __init__(self, scorer: Scorer, tokens: Callable[[str], int], chooser: Chooser | None) -> None:
         self._scorer = scorer
         self._tokens = tokens
         self._chooser = chooser
-        self._verdicts = verdicts
         self._elsewhere: dict[str, tuple[float, ...]] = {}
 
     async def read(self, contexts: Sequence[Context], seed: int, step: Step) -> list[Read]:
@@ -63,17 +57,12 @@ class Reader:
 
         Of all candidates everything is asked, where the bot may leave some out.
         """
-        asking: dict[str, _Ask] = {
-            "information": self._scorer.nowhere,
-            "persona_gain": self._scorer.others,
-            "commonness": self._scorer.elsewhere,
-        }
-        asking |= {"verdict": self._scorer.verdicts} if self._verdicts else {}
+        asking = (self._scorer.nowhere, self._scorer.others, self._scorer.elsewhere)
         spent: dict[str, list[float]] = {part: [] for part in PARTS}
         for one in [read for read in reads if len(read.drawn) > 1][:_TIMED]:
             at, texts = _situation(one.context), [candidate.text for candidate, _ in one.drawn]
             spent["likelihood"].append(0.0)  # it comes with drawing
-            for part, ask in asking.items():
+            for part, ask in zip(PARTS[1:], asking, strict=True):
                 began = time.perf_counter()
                 await ask(at, texts)
                 spent[part].append(1000 * (time.perf_counter() - began))
@@ -99,17 +88,12 @@ class Reader:
         return list({one.text: one for one in passed}.values())
 
     async def _asked(self, at: Situation, texts: Sequence[str], known: Sequence[Evidence]) -> list[Evidence]:
-        nowhere, others, verdicts, _ = await asyncio.gather(
-            self._scorer.nowhere(at, texts),
-            self._scorer.others(at, texts),
-            self._scorer.verdicts(at, texts if self._verdicts else ()),
-            self._learn_elsewhere(at, texts),
+        nowhere, others, _ = await asyncio.gather(
+            self._scorer.nowhere(at, texts), self._scorer.others(at, texts), self._learn_elsewhere(at, texts)
         )
-        judged: Sequence[float | None] = verdicts or [None] * len(texts)
-        columns = zip(known, nowhere, others, judged, texts, strict=True)
+        columns = zip(known, nowhere, others, (self._elsewhere[text] for text in texts), strict=True)
         return [
-            replace(one, nowhere=after_none, others=names, verdict=verdict, elsewhere=self._elsewhere[text])
-            for one, after_none, names, verdict, text in columns
+            replace(one, nowhere=after_none, others=names, elsewhere=there) for one, after_none, names, there in columns
         ]
 
     async def _learn_elsewhere(self, at: Situation, texts: Sequence[str]) -> None:

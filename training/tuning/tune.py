@@ -214,12 +214,7 @@ async def _read(
         options = ChooserOptions(candidates=question.candidates, attempts=1, weights=Weights(1, 0, 0, 0))
         chooser = Chooser(engine, loaded.personas, options, copied=copied.copies if copied else None)
         scorer = Scorer(engine, loaded.personas)
-        reader = Reader(
-            scorer,
-            lambda text: len(screenplay.said(text)),
-            chooser if question.candidates else None,
-            verdicts=learned_judged(read_card(folder)) is not None,
-        )
+        reader = Reader(scorer, lambda text: len(screenplay.said(text)), chooser if question.candidates else None)
         reads = await reader.read(contexts, question.seed, step)
         return reads, await reader.milliseconds(reads)
     finally:

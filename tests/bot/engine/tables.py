@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.engine.protocol import Abilities, Candidate, FinishReason, GenerateRequest, ScoreRequest
-from persona.verdict import READER
 
 Score = Callable[[ScoreRequest, str], float]
 
@@ -19,7 +18,7 @@ def drawn(text: str, logprob: float | None = -10.0, reason: FinishReason = "stop
 class TableEngine:
     """Draws `candidates` and scores with `score`; `fails` says what raises instead, by what is asked.
 
-    The keys of `fails` are "ready", "nowhere", "here", "elsewhere", "others" and "verdict"; a number is slept.
+    The keys of `fails` are "ready", "nowhere", "here", "elsewhere" and "others"; a number is slept.
     """
 
     candidates: list[Candidate]
@@ -62,8 +61,6 @@ class TableEngine:
         asked = self.asked[-1]
         if not request.conversation.turns:
             return "nowhere"
-        if request.persona.name == READER.name:
-            return "verdict"
         if request.conversation != asked.conversation:
             return "elsewhere"
         return "here" if request.persona == asked.persona else "others"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from bot.engine.protocol import SCORES_A_REPLY, Abilities, Busy, Candidate, Engi
 from persona.characters import find_persona, friends
 from persona.dialogue import Scene, Turn
 from persona.ranking import ELSEWHERE, Weights
-from persona.verdict import GOOD, READER
 from tests.bot.engine import pupils
 from tests.bot.engine.tables import TableEngine, drawn
 
@@ -30,8 +28,6 @@ NOWHERE = {"Yeah.": -5.0, "I had a sandwich.": -20.0, "Oh my God.": -8.0, "A san
 
 
 def nats(request: ScoreRequest, reply: str) -> float:
-    if request.persona.name == READER.name:
-        return math.log(0.9 if request.conversation.turns[-1].text == "Oh my God." else 0.4)
     if not request.conversation.turns:
         return NOWHERE.get(reply, -15.0)
     if request.conversation != SCENE:
@@ -86,38 +82,13 @@ async def test_each_step_is_asked_in_the_fewest_requests() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "asked"),
-    [(Weights(1, 1, 1, 1), 6), (Weights(1, 0, 1, 1), 8), (Weights(1, 0, 1, 0), 8), (Weights(1, 1, 1, 1, 1), 5)],
+    [(Weights(1, 1, 1, 1), 6), (Weights(1, 0, 1, 1), 8), (Weights(1, 0, 1, 0), 8)],
 )
 async def test_the_fewer_parts_weigh_the_more_candidates_are_asked_about_in_full(weights: Weights, asked: int) -> None:
     texts = [f"I had {number} sandwiches." for number in range(2, 10)]
     engine = TableEngine([drawn(one, -12.0) for one in texts], nats)
     await considered(engine, weights)
     assert {len(one.replies) for one in engine.told("others")} == {asked}
-
-
-async def test_a_reader_is_asked_about_each_candidate_behind_it() -> None:
-    engine = table()
-    found = await considered(engine, Weights(0, 0, 0, 0, 1))
-    assert text(found) == "Oh my God."
-    told = engine.told("verdict")
-    asked = {one.conversation.turns[-1].text: one.conversation for one in told}
-    assert asked == {reply: Scene((*SCENE.turns, Turn(JOEY.name, reply))) for reply in TEXTS}
-    assert {one.replies for one in told} == {(GOOD,)}
-
-
-@pytest.mark.parametrize("failure", [EngineError("no"), Busy("full"), 5.0])
-async def test_without_a_reader_what_is_known_by_then_ranks(failure: Exception | float) -> None:
-    engine = table(fails={"verdict": failure})
-    found = await considered(engine, Weights(0, 1, 0, 0, 9), deadline=time.monotonic() + 0.2)
-    assert text(found) == "I had a sandwich."
-    assert "verdicts" in found.seconds
-
-
-async def test_many_candidates_and_their_verdicts_have_places_too() -> None:
-    texts = [f"I had {number} sandwiches." for number in range(2, 40)]
-    engine = TableEngine([drawn(one, -12.0) for one in texts], nats, fails={"verdict": 0.01, "nowhere": 0.01})
-    await considered(engine, Weights(1, 1, 1, 1, 1))
-    assert 1 < engine.most <= SCORES_A_REPLY
 
 
 async def test_the_names_are_asked_side_by_side() -> None:
@@ -140,7 +111,6 @@ async def test_ranking_asks_less_at_once_than_an_engine_has_places_for() -> None
         (INFORMATION, {"nowhere"}),
         (Weights(1, 0, 1, 0), {"others"}),
         (Weights(1, 0, 0, 1), {"elsewhere"}),
-        (Weights(1, 0, 0, 0, 1), {"verdict"}),
     ],
 )
 async def test_a_part_without_weight_is_not_asked(weights: Weights, kinds: set[str]) -> None:

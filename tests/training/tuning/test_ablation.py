@@ -69,11 +69,8 @@ def test_episodes_are_what_the_interval_is_over() -> None:
 
 
 def test_rows_are_the_parts_with_more_always_better() -> None:
-    table = matrix([Evidence(4, -8.0, -20.0, (-12.0,), (-9.0,), 1.5), Evidence(2, -8.0)], PLAIN)
-    assert table.tolist() == [
-        [-4.0, 6.0, 0.5, 6.0, 1.5],
-        [-4.0 * 2**0.5, 0.0, 0.0, 0.0, 0.0],
-    ], "times the root of the length, but for a verdict"
+    table = matrix([Evidence(4, -8.0, -20.0, (-12.0,), (-9.0,)), Evidence(2, -8.0)], PLAIN)
+    assert table.tolist() == [[-4.0, 6.0, 0.5, 6.0], [-4.0 * 2**0.5, 0.0, 0.0, 0.0]], "times the root of the length"
 
 
 def test_the_sets_of_a_context_share_what_was_said() -> None:

@@ -80,7 +80,7 @@ async def test_the_cost_of_a_part_is_that_of_the_requests_which_the_bot_makes() 
     reads = await asking.read(CONTEXTS[:1], 0, silent)
     before = len(engine.scored)
     spent = await asking.milliseconds(reads)
-    assert spent.keys() == set(PARTS) - {"verdict"}
+    assert spent.keys() == set(PARTS)
     assert spent["likelihood"] == 0 < spent["persona_gain"]
     asked = engine.scored[before:]
     assert [len(one.replies) for one in asked if not one.conversation.turns] == [4]

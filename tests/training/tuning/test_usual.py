@@ -13,7 +13,6 @@ TRUE = {
     "information": Usual(0.2, 1.5),
     "persona_gain": Usual(0.0, 0.3),
     "commonness": Usual(-2.0, -0.5),
-    "verdict": Usual(-0.7, 0.4),
 }
 
 
@@ -29,7 +28,7 @@ def drawn(count: int, noise: float = 0.0) -> list[Evidence]:
         found.append(
             Evidence(
                 size, here, here - size * part["information"], (size * part["commonness"],),
-                (here - size * part["persona_gain"],), part["verdict"],
+                (here - size * part["persona_gain"],),
             )
         )  # fmt: skip
     return found
