@@ -112,12 +112,16 @@ def learned_judged(card: Card) -> str | None:
 
 
 def held_out_of(judged: Sequence[Judged], learned: str | None, file: Path | None) -> list[Judged]:
-    """Return those that a model held out, if `learned`, the checksum of what it learned from, is theirs; else all."""
+    """Return those that a model held out, if `learned`, the checksum of what it learned from, is theirs; else all.
+
+    Raises CorpusError where they answer one first message alone: what is fitted to one is judged by another.
+    """
     corpus = judged_corpus(judged)
-    if corpus.sha256 != learned:
-        return list(judged)
-    kept = {scene.id for scene in split_judged(corpus, file).train}
-    return [one for one in judged if one.name not in kept]
+    taught = {scene.id for scene in split_judged(corpus, file).train} if corpus.sha256 == learned else set()
+    left = [one for one in judged if one.name not in taught]
+    if len({one.said[0] for one in left}) < FEWEST:
+        raise CorpusError(f"{file} has too few first messages that the model did not learn from: it takes {FEWEST}")
+    return left
 
 
 def _lines(file: Path) -> list[str]:
