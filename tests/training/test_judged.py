@@ -117,7 +117,8 @@ def test_too_few_messages_to_hold_some_out_are_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("learned", [True, False])
 def test_a_ranking_cannot_be_fitted_to_one_message_alone(tmp_path: Path, *, learned: bool) -> None:
-    prompts = ("soup 0?", "soup 1?", "soup 2?") if learned else ("hi",)  # of three, one is left that was not learned from
+    # Of three, one is left that was not learned from.
+    prompts = ("soup 0?", "soup 1?", "soup 2?") if learned else ("hi",)
     judged = [Judged((said,), one, ("Yes.",), ("Moo.",)) for said in prompts for one in (JOEY, MONICA)]
     sha256 = judged_corpus(judged).sha256 if learned else None
     with pytest.raises(CorpusError, match=r"few\.jsonl has too few first messages that the model did not learn from"):
