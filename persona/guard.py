@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from persona.characters import Persona, folded
-from persona.dialogue import Scene
+from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.words import words_of
 
 _LONGEST_LOOP, _TIMES = 8, 3
 _AGAIN = ((3, 3), (4, 2))  # so many words, so many times
 _REPEATED, _SHORTEST_OWN_LINE = 4, 2
+_SHORTEST_QUESTION = 2
 # Control tokens are looked for in the text without its spaces, markup in the text as it is.
 _CONTROL = re.compile(
     r"<\||\|>|</?(?:s|unk|pad|bos|eos|sep|cls|mask)>|\[/?(?:inst|unk|pad|bos|eos|sep|cls|mask)\]|<</?sys>>"
@@ -127,17 +128,39 @@ def _says_it_again(words: Sequence[str]) -> bool:
 def _repeats(words: Sequence[str], conversation: Scene, persona: Persona, personas: Iterable[Persona]) -> bool:
     """Find more than three words of one turn, or the persona's own whole line of two words and more.
 
-    Who is spoken to may be called by name again and again: the personas' names are not counted.
+    Who is spoken to may be called by name again and again: the personas' names are not counted. What is asked
+    again may be answered again.
     """
     names = {word for name in _names(personas) for word in words_of(name)}
     said = set(_runs(words, names))
-    for turn in conversation.turns:
+    answers = set(_answered_before(conversation.turns, persona))
+    for at, turn in enumerate(conversation.turns):
+        if at in answers:
+            continue
         line = words_of(turn.text)
         if turn.name == persona.name and len(line) >= _SHORTEST_OWN_LINE and line == words:
             return True
         if said and any(run in said for run in _runs(line, names)):
             return True
     return False
+
+
+def _answered_before(turns: Sequence[Turn], persona: Persona) -> Iterator[int]:
+    """Yield the places of the persona's turns that answered what is asked once more at the end of `turns`."""
+    asked = words_of(turns[-1].text) if turns and turns[-1].name != persona.name else []
+    again = False
+    for at, turn in enumerate(turns[:-1]):
+        if turn.name != persona.name:
+            again = _same_question(asked, words_of(turn.text))
+        elif again:
+            yield at
+
+
+def _same_question(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Say whether all of one stands in a row in the other: "hi, who are you?" is "who are you?"."""
+    short, long = sorted((one, other), key=len)
+    places = range(len(long) - len(short) + 1)
+    return len(short) >= _SHORTEST_QUESTION and any(long[at : at + len(short)] == short for at in places)
 
 
 def _runs(words: Sequence[str], names: Collection[str]) -> Iterator[tuple[str, ...]]:

@@ -277,6 +277,41 @@ def test_a_line_of_ones_own_is_not_said_again_whole():
     assert reason("Yeah, I know.", others) is None
 
 
+def chat(*texts: str) -> Scene:
+    """A guest and Joey in turn, the guest first."""
+    return Scene(tuple(Turn(JOEY.name if at % 2 else "Guest", text) for at, text in enumerate(texts)))
+
+
+ANSWER = "I'm an actor in New York."
+
+
+@pytest.mark.parametrize("again", ["Who are you?", "hi, WHO are you", "who are you"])
+def test_what_is_asked_again_may_be_answered_again(again):
+    asked = chat("hi, who are you?", ANSWER, "do you like soup?", "Only with meatballs in it.", again)
+    assert reason(ANSWER, asked) is None
+    assert reason("I'm an actor in Rome.", asked) is None
+    assert reason("Only with meatballs in it.", asked) == "repeat"
+
+
+def test_the_question_itself_is_not_said_back():
+    assert reason("Who are you to me?", chat("who are you to me?", ANSWER, "who are you to me?")) == "repeat"
+
+
+@pytest.mark.parametrize("other", ["what are you?", "you", "who are they"])
+def test_what_is_asked_otherwise_is_not_answered_the_same(other):
+    assert reason(ANSWER, chat("hi, who are you?", ANSWER, other)) == "repeat"
+
+
+def test_what_the_persona_asks_itself_is_no_question_asked_again():
+    scene = Scene((Turn(JOEY.name, "who are you?"), Turn(JOEY.name, ANSWER), Turn("Guest", "who are you?")))
+    assert reason(ANSWER, scene) == "repeat"
+    assert reason(ANSWER, Scene((Turn("Guest", "Who are you?"), Turn(JOEY.name, ANSWER)))) == "repeat"
+
+
+def test_one_word_is_no_question_asked_again():
+    assert reason(ANSWER, chat("lol", ANSWER, "lol")) == "repeat"
+
+
 def test_eight_words_of_a_training_line_are_copied():
     copied = CopiedLines.of(["The quick brown fox jumps over the lazy dog."]).copies
     guard = Guard(FRIENDS, copied)
