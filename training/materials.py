@@ -9,6 +9,7 @@ from persona.characters import Persona
 from persona.dialogue import Scene
 from persona.harmless import GUEST
 from persona.screenplay import Screenplay
+from training.answers import AnswersSampler
 from training.contrast import SHARE as RIVAL_SHARE
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.judged import Judged, judged_corpus, read_judged, split_judged
@@ -87,14 +88,15 @@ def with_exchanges(
     """Return `parts` with the exchanges beside them, which get their share of all steps.
 
     The stranger has another stranger's name in every pass (a masked share of 1 gives them one), and
-    only the character's lines are taught.
+    only the character's lines are taught. A rival's reading needs a scene of its own for each answer to a message.
     """
     base, screenplay = source
     show = parts[0].sampler
     turns = cached_screenplay(screenplay, exchanges, options.cache, tokenizer_checksum(base.folder))
     names = {turn.name for scene in exchanges.scenes for turn in scene.turns} - {GUEST}
     taught = names | (show.taught or frozenset())
-    sampler = Sampler(turns, taught, window=show.window, masked_share=1.0, rival_share=show.rival_share)
+    kind = Sampler if show.rival_share else AnswersSampler
+    sampler = kind(turns, taught, window=show.window, masked_share=1.0, rival_share=show.rival_share)
     return beside(parts, Part(exchanges, split_scenes(exchanges), sampler, options.exchanges_share, stays=True))
 
 

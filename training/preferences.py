@@ -10,7 +10,7 @@ exchanges are read beside them, keeps the rest of what the model knows in place.
 
 import random
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import NamedTuple
 
 import torch
@@ -88,34 +88,40 @@ def _drawn(good: Sequence[str], bad: Sequence[str], draw: random.Random) -> list
 def chosen(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:
     """Return what the choices of `windows` change in their tensors, padded to `longest`, and a batch's preferences.
 
-    The pairs of a window weigh as much together as the tokens of its good replies do. The mask is
-    (rows, 1, longest, longest).
+    The mask is (rows, 1, longest, longest). Where no window has both good and bad replies nothing is preferred.
     """
     rows = len(windows)
     mask = torch.eye(longest, dtype=torch.bool).expand(rows, 1, -1, -1).clone()  # padding must see something: itself
     places = torch.zeros((rows, longest), dtype=torch.long)
-    replies = torch.zeros((rows, longest), dtype=torch.long)
-    pairs: list[tuple[int, int, float]] = []
-    number = 0
     for row, window in enumerate(windows):
         before = window.choices[0].begin if window.choices else len(window.ids)
         mask[row, 0, :before, :before] = _past(before)
         places[row, :before] = torch.arange(before)
-        kinds: dict[bool, list[int]] = {True: [], False: []}
         for one in window.choices:
-            number += 1
-            kinds[one.good].append(number)
             size = one.stop - one.begin
             mask[row, 0, one.begin : one.stop, :before] = True
             mask[row, 0, one.begin : one.stop, one.begin : one.stop] = _past(size)
             places[row, one.begin : one.stop] = torch.arange(before, before + size)
+    return {"attention_mask": mask, "position_ids": places} | _preferences(windows, longest)
+
+
+def _preferences(windows: Sequence[Window], longest: int) -> dict[str, torch.Tensor]:
+    """Return the fields of a batch's preferences; the pairs of a window weigh together as its good replies' tokens."""
+    replies = torch.zeros((len(windows), longest), dtype=torch.long)
+    pairs: list[tuple[int, int, float]] = []
+    numbers = count(1)
+    for row, window in enumerate(windows):
+        kinds: dict[bool, list[int]] = {True: [], False: []}
+        for one, number in zip(window.choices, numbers, strict=False):
+            kinds[one.good].append(number)
             replies[row, one.start : one.stop] = number
         learned = sum(one.stop - one.start for one in window.choices if one.good)
         stake = learned / max(1, len(kinds[True]) * len(kinds[False]))
         pairs += [(good, bad, stake) for good in kinds[True] for bad in kinds[False]]
+    if not pairs:
+        return {}
     better, worse, stakes = zip(*pairs, strict=True)
-    preferences = Preferences(replies, torch.tensor(better), torch.tensor(worse), torch.tensor(stakes))
-    return {"attention_mask": mask, "position_ids": places, **preferences._asdict()}
+    return Preferences(replies, torch.tensor(better), torch.tensor(worse), torch.tensor(stakes))._asdict()
 
 
 def _past(size: int) -> torch.Tensor:

@@ -42,7 +42,10 @@ class Turns(Protocol):
 
 
 class Choice(NamedTuple):
-    """A judged reply in its window: tokens `begin` to `stop`, of which those from `start` on are what is said."""
+    """One of several replies in a window: tokens `begin` to `stop`, of which those from `start` on are what is said.
+
+    Those that are not `good` are there only to be less likely than those that are.
+    """
 
     begin: int
     start: int
@@ -56,8 +59,8 @@ class Window:
 
     `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. The first
     `repeated` tokens stood in an earlier window already, and are context only. `rivals` are lines to be
-    read again under another name; a window's length counts them. `choices` are judged replies to one
-    message, which stand among the ids; what is before the first was said before each of them.
+    read again under another name; a window's length counts them. `choices` are replies to one message,
+    which stand among the ids; what is before the first was said before each of them.
     """
 
     ids: tuple[int, ...]

@@ -146,7 +146,7 @@ def collate(windows: Sequence[Window], prompt_weight: float = 0.0, pad: int = 0)
 
     Padding stands on the right and is never attended to nor learned, so its id is of no matter. Where a
     window has rivals, the mask is (rows, 1, longest, longest), and places and pairs are told, too; where
-    windows have judged replies, the mask and places are such, and the preferences are told.
+    windows have several replies to a message, the mask and places are such, and preferences are told if there are any.
     """
     longest = max(map(len, windows))
     ids = torch.full((len(windows), longest), pad)
