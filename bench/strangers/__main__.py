@@ -1,7 +1,8 @@
 """Blind judging of what is answered to a stranger: a sheet for readers, and the tally of what they say.
 
 `python -m bench.strangers answer --model MODEL --prompts FILE --out A.jsonl [--untouched]` answers prompts of another
-file than an evaluation's (bench/strangers/unseen.toml), which `sheet` then takes, too (`--prompts FILE`).
+file than an evaluation's (bench/strangers/unseen.toml), which `sheet` then takes, too (`--prompts FILE`). With
+`--chats FILE` for both the stranger goes on, whatever is answered, and every reply is judged behind all that was said.
 `python -m bench.strangers sheet --replies A.jsonl B.jsonl C.jsonl --out DIR [--names A B C] [--seed 0] [--part 60]`
 reads the pieces of three evaluations and writes DIR/sheet.jsonl, DIR/instructions.md and DIR/key.json.
 `python -m bench.strangers tally --out DIR --verdicts V1.jsonl V2.jsonl V3.jsonl [--markdown FILE]` prints the figures.
@@ -15,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.strangers.candidates import candidates_of, judged, read_candidates, write_candidates
+from bench.strangers.chats import read_chats
 from bench.strangers.pages import figures, instructions, replies
-from bench.strangers.sheet import StrangersError, deal, prompts_of, read, write
+from bench.strangers.sheet import StrangersError, deal, message, prompts_of, read, write
 from bench.strangers.tally import tally
 from bench.strangers.verdicts import READERS, read_all, read_verdicts
 from bot.engine.protocol import EngineError
@@ -33,7 +35,10 @@ def make_sheet(given: argparse.Namespace) -> None:
         raise StrangersError(f"give as many different --names as --replies: {len(given.replies)}")
     if given.part is not None and given.part < 1:
         raise StrangersError(f"--part must be at least 1, not {given.part}")
-    dealt = deal(dict(zip(given.names, given.replies, strict=True)), given.seed, prompts_of(given.prompts))
+    files = dict(zip(given.names, given.replies, strict=True))
+    chats = read_chats(given.chats) if given.chats else None
+    prompts, shown = (chats.prompts(), chats.shown) if chats else (prompts_of(given.prompts), message)
+    dealt = deal(files, given.seed, prompts, shown)
     if not dealt.rows:
         raise StrangersError("all replies are fallback lines: there is nothing to judge")
     write(dealt, given.out, instructions(dealt.rows[0].id), given.part)
@@ -44,10 +49,11 @@ def make_sheet(given: argparse.Namespace) -> None:
 
 
 def make_answers(given: argparse.Namespace) -> None:
-    """Answer the prompts of a file."""
+    """Answer the prompts of a file, or hold its chats."""
     from bench.strangers.answer import answer  # noqa: PLC0415 - torch loads here
 
-    answer(given.model, prompts_of(given.prompts), given.rounds, given.out, untouched=given.untouched)
+    asked = read_chats(given.chats) if given.chats else prompts_of(given.prompts)
+    answer(given.model, asked, given.rounds, given.out, untouched=given.untouched)
 
 
 def make_tally(given: argparse.Namespace) -> None:
@@ -84,10 +90,14 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     sheet.add_argument("--seed", type=int, default=0)
     sheet.add_argument("--part", type=int, help="cut the sheet into parts of so many rows, too")
     sheet.set_defaults(run=make_sheet)
-    sheet.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
+    dealt = sheet.add_mutually_exclusive_group()
+    dealt.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
+    dealt.add_argument("--chats", type=Path, help="the chats that were held")
     answers = commands.add_parser("answer", help="answer the prompts of a file as the bot would")
     answers.add_argument("--model", type=Path, required=True)
-    answers.add_argument("--prompts", type=Path, required=True, help="TOML, headings over lists of texts")
+    asked = answers.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--prompts", type=Path, help="TOML, headings over lists of texts")
+    asked.add_argument("--chats", type=Path, help="TOML, headings over lists of a chat's messages, as many in each")
     answers.add_argument("--rounds", type=int, default=1, help="how often each prompt is answered")
     answers.add_argument("--out", type=Path, required=True, help="the file of the replies")
     answers.add_argument("--untouched", action="store_true", help="the model's untouched base answers instead")

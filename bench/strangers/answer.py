@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.strangers.sheet import asks_of
+from bench.strangers.chats import Chats
+from bench.strangers.sheet import asks_of, by_number
 from bot.engine.chooser import ChooserOptions
 from bot.engine.protocol import Sampling
 from bot.engine.shipped import checkpoint_folder
@@ -17,7 +18,7 @@ from training.evaluation.served import Serving, compute, serve
 from training.evaluation.strangers import Prompt
 
 
-def answer(model: Path, prompts: Sequence[Prompt], rounds: int, out: Path, *, untouched: bool = False) -> None:
+def answer(model: Path, asked: Sequence[Prompt] | Chats, rounds: int, out: Path, *, untouched: bool = False) -> None:
     """Write what the checkpoint in `model`, or its base, answers into `out`; what is there is kept.
 
     The characters of its card answer in turn. Raises CardError, EngineError or SettingsError.
@@ -33,6 +34,12 @@ def answer(model: Path, prompts: Sequence[Prompt], rounds: int, out: Path, *, un
 
     async def work() -> None:
         async with serve(serving, card.characters) as served:
-            await compute(Plan((), asks_of(prompts, rounds, card.characters)), served, Ledger(out), lambda done: None)
+            ledger = Ledger(out)
+            if not isinstance(asked, Chats):
+                plans = iter([asks_of(asked, rounds, card.characters)])
+            else:
+                plans = (tuple(asked.asks(turn, card.characters, by_number(ledger))) for turn in range(asked.turns))
+            for asks in plans:
+                await compute(Plan((), asks), served, ledger, lambda done: None)
 
     asyncio.run(work())

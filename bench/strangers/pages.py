@@ -11,8 +11,9 @@ from training.evaluation.strangers import read_rubric
 
 _INSTRUCTIONS = """\
 # Judging replies to a stranger
-{sheet} has one JSON object a line: `prompt` is what a stranger wrote as the first message of a conversation,
-`character` who is to answer, one of the six of *Friends*, and `reply` what was answered. Judge each reply by itself.
+{sheet} has one JSON object a line: `prompt` is what a stranger wrote as the first message of a conversation
+(where it has several lines, all that was said so far, the stranger's message last), `character` who is to answer,
+one of the six of *Friends*, and `reply` what was answered. Judge each reply by itself.
 Who or what wrote it is not yours to know: look at no other file, and ask nobody.
 
 {rubric}

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from training.evaluation.strangers import Prompt, read_prompts
 from training.runfolder import replace_text
 
 SHEET, KEY, INSTRUCTIONS, PARTS = "sheet.jsonl", "key.json", "instructions.md", "parts"
+
+
+Shown = Callable[[Ask, Mapping[int, Generated]], str]
+"""Makes what a reader sees of what was asked, from an origin's replies by number."""
 
 
 class StrangersError(ValueError):
@@ -57,7 +61,12 @@ class Dealt:
         return self.prompts[ask.number % len(self.prompts)].kind.replace("_", " ")
 
 
-def deal(files: Mapping[str, Path], seed: int, prompts: Sequence[Prompt] = ()) -> Dealt:
+def message(ask: Ask, replies: Mapping[int, Generated]) -> str:
+    """Return what was asked where it is a first message."""
+    return ask.message
+
+
+def deal(files: Mapping[str, Path], seed: int, prompts: Sequence[Prompt] = (), shown: Shown = message) -> Dealt:
     """Shuffle each origin's replies to the prompts, an evaluation's where none are given; raises StrangersError."""
     prompts = tuple(prompts or read_prompts())
     said = {origin: read_replies(file) for origin, file in files.items()}
@@ -69,7 +78,7 @@ def deal(files: Mapping[str, Path], seed: int, prompts: Sequence[Prompt] = ()) -
     width = len(str(len(spoken)))
     rows, replies = [], []
     for at, (origin, ask, text) in enumerate(spoken, start=1):
-        rows.append(Row(f"{at:0{width}}", ask.message, ask.persona.name, text))
+        rows.append(Row(f"{at:0{width}}", shown(ask, said[origin]), ask.persona.name, text))
         replies.append(Reply(origin, ask.number, rows[-1].id))
     replies += [Reply(origin, ask.number) for origin, ask, text in asked if not text]
     return Dealt(tuple(rows), tuple(replies), tuple(files), rounds, prompts)
@@ -95,10 +104,15 @@ def read_replies(file: Path) -> dict[int, Generated]:
     """Return an evaluation's replies to a stranger by number; raises StrangersError."""
     if not file.is_file():
         raise StrangersError(f"there is no file {file} with the pieces of an evaluation")
-    found = {number: one for (kind, number), one in Ledger(file).replies.items() if kind == "stranger"}
+    found = by_number(Ledger(file))
     if not found:
         raise StrangersError(f"{file} holds no reply to a stranger: give the pieces of an evaluation")
     return found
+
+
+def by_number(ledger: Ledger) -> dict[int, Generated]:
+    """Return a ledger's replies to a stranger by number."""
+    return {number: one for (kind, number), one in ledger.replies.items() if kind == "stranger"}
 
 
 def write(dealt: Dealt, folder: Path, instructions: str, part: int | None = None) -> None:

@@ -319,6 +319,56 @@ def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pyte
     assert out.read_bytes() == before, "what is there is kept"
 
 
+CHATS = "soup = [{}]\n".format(", ".join(f'["Soup {at}?", "Why?", "Bye."]' for at in range(6)))
+
+
+def test_chats_go_on_whatever_is_answered_and_are_judged_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "chats.toml").write_text(CHATS, encoding="utf-8")
+    out, chats = tmp_path / "held.jsonl", ["--chats", str(tmp_path / "chats.toml")]
+    main(["answer", "--model", str(toy_checkpoint(tmp_path)), *chats, "--out", str(out)])
+    said = {number: one for (_, number), one in Ledger(out).replies.items()}
+    assert set(said) == set(range(18))
+    main(["sheet", "--replies", str(out), "--names", "one", *chats, "--out", str(tmp_path / "out")])
+    dealt = read(tmp_path / "out")
+    rows = {row.id: row for row in dealt.rows}
+    shown = {one.number: rows[one.id] for one in dealt.replies if one.id}
+    assert all(shown[number].character == SIX[number % 6] for number in shown)
+    for number, row in shown.items():
+        turn, at = divmod(number, 6)
+        before = [(f"Soup {at}?", "Why?", "Bye.")[one] for one in range(turn + 1)]
+        lines = [f"Stranger: {before[0]}"]
+        for one in range(turn):
+            reply = said[one * 6 + at].text
+            lines += [f"{row.character}: {reply}"] * bool(reply) + [f"Stranger: {before[one + 1]}"]
+        assert row.prompt == "\n".join(lines)
+    monkeypatch.chdir(tmp_path)
+    main(judged(tmp_path / "out", *[lambda row: ("Bye." not in row["prompt"], True)] * 3))
+    table = rows_of(capsys.readouterr().out)
+    assert table["message 3"] == ["0 of 6"]
+    assert table["message 1"] == [f"{sum(one < 6 for one in shown)} of 6"]
+
+
+@pytest.mark.parametrize(
+    "text", ['a = [["Hi."]]', 'a = ["Hi.", "Ho."]', 'a = [["Hi.", "Ho."]]', "a = [", 'a = [["", "a"]]', ""]
+)
+def test_a_file_of_no_chats_is_refused(tmp_path: Path, pieces: list[Path], text: str) -> None:
+    (tmp_path / "chats.toml").write_text(text, encoding="utf-8")
+    given = [
+        "sheet",
+        "--replies",
+        *map(str, pieces),
+        "--chats",
+        str(tmp_path / "chats.toml"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    with pytest.raises(SystemExit, match="chats"):
+        main(given)
+
+
 @pytest.mark.parametrize(
     ("file", "shared"),
     [
@@ -326,6 +376,7 @@ def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pyte
         ("unseen-2.toml", {"have you ever been in love?"}),
         ("unseen-3.toml", set()),
         ("unseen-4.toml", set()),
+        ("unseen-5.toml", set()),
     ],
 )
 def test_the_unseen_prompts_are_others_than_those_of_an_evaluation(file: str, shared: set[str]) -> None:
