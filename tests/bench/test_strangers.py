@@ -326,6 +326,7 @@ def test_chats_go_on_whatever_is_answered_and_are_judged_behind_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("CANDIDATES", "2")
     (tmp_path / "chats.toml").write_text(CHATS, encoding="utf-8")
     out, chats = tmp_path / "held.jsonl", ["--chats", str(tmp_path / "chats.toml")]
     main(["answer", "--model", str(toy_checkpoint(tmp_path)), *chats, "--out", str(out)])
