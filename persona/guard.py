@@ -133,9 +133,9 @@ def _repeats(words: Sequence[str], conversation: Scene, persona: Persona, person
     """
     names = {word for name in _names(personas) for word in words_of(name)}
     said = set(_runs(words, names))
-    answers = set(_answered_before(conversation.turns, persona))
+    answered = _answered_before(conversation.turns, persona, names)
     for at, turn in enumerate(conversation.turns):
-        if at in answers:
+        if at == answered:
             continue
         line = words_of(turn.text)
         if turn.name == persona.name and len(line) >= _SHORTEST_OWN_LINE and line == words:
@@ -145,22 +145,34 @@ def _repeats(words: Sequence[str], conversation: Scene, persona: Persona, person
     return False
 
 
-def _answered_before(turns: Sequence[Turn], persona: Persona) -> Iterator[int]:
-    """Yield the places of the persona's turns that answered what is asked once more at the end of `turns`."""
-    asked = words_of(turns[-1].text) if turns and turns[-1].name != persona.name else []
+def _answered_before(turns: Sequence[Turn], persona: Persona, names: Collection[str]) -> int | None:
+    """Return the place of the persona's turn that answered what is asked once more at the end of `turns`.
+
+    None where nothing is, or where it was answered twice already: who asks a third time gets something else.
+    """
+    if not turns or turns[-1].name == persona.name:
+        return None
+    asked = _without(words_of(turns[-1].text), names)
     again = False
+    found = []
     for at, turn in enumerate(turns[:-1]):
         if turn.name != persona.name:
-            again = _same_question(asked, words_of(turn.text))
+            again = _same_question(asked, _without(words_of(turn.text), names))
         elif again:
-            yield at
+            found.append(at)
+    return found[0] if len(found) == 1 else None
+
+
+def _without(words: Iterable[str], names: Collection[str]) -> list[str]:
+    return [word for word in words if word not in names]
 
 
 def _same_question(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Say whether all of one stands in a row in the other: "hi, who are you?" is "who are you?"."""
+    """Say whether one stands whole in the other and is more than half of it: "hi, who are you?" is "who are you?"."""
     short, long = sorted((one, other), key=len)
-    places = range(len(long) - len(short) + 1)
-    return len(short) >= _SHORTEST_QUESTION and any(long[at : at + len(short)] == short for at in places)
+    if len(short) < _SHORTEST_QUESTION or 2 * len(short) <= len(long):
+        return False
+    return any(long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1))
 
 
 def _runs(words: Sequence[str], names: Collection[str]) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Orders candidate replies by what the model that drew them thinks of them.
 
 The likeliest reply is not the best one: it is the one that fits everywhere (Holtzman et al. 2020, "The
-Curious Case of Neural Text Degeneration"). So four parts are weighed, all from the model's own
+Curious Case of Neural Text Degeneration"). So parts are weighed, but for the length all from the model's own
 log-probabilities, and the weights are tuned on held-out episodes or on what readers judged: see `training/tuning/`.
 A token, the best of eight replies would be a short one; in total, a rambling one: each part is held against
 what is usual for a reply of that length. What is then left to say against long replies, that a small model loses its
@@ -53,7 +53,7 @@ class Usual(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply of `tokens` tokens is worth, part by part, in nats a token; None stands for what was not asked.
+    """What a reply of `tokens` tokens is worth, part by part, in nats a token but for the length; None was not asked.
 
     `likelihood` keeps out what is not language. `information`: how much likelier the reply is after
     this conversation than after none, the mutual information of Li et al. 2016 ("A Diversity-Promoting

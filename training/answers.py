@@ -36,21 +36,21 @@ class AnswersSampler(Sampler):
         message = self.screenplay.turn(shown.turns[0], learned=False).ids
         answers = [scene.turns[1] for scene in scenes if teaches(scene.turns[1], self.taught or (scene.turns[1].name,))]
         draw.shuffle(answers)
-        window: list[Turn] = []
+        together: list[Turn] = []
         size = len(message)
         for answer in answers:
             more = len(self.screenplay.header(answer.name)) + len(self.screenplay.said(answer.text))
             if len(message) + more > self.window:
                 continue
             if size + more > self.window:
-                yield self._window(message, window, scenes[0].episode)
-                window, size = [], len(message)
-            window.append(answer)
+                yield self._read_together(message, together, scenes[0].episode)
+                together, size = [], len(message)
+            together.append(answer)
             size += more
-        if window:
-            yield self._window(message, window, scenes[0].episode)
+        if together:
+            yield self._read_together(message, together, scenes[0].episode)
 
-    def _window(self, message: Sequence[int], answers: Sequence[Turn], episode: str) -> Window:
+    def _read_together(self, message: Sequence[int], answers: Sequence[Turn], episode: str) -> Window:
         ids, learned, choices = list(message), [False] * len(message), []
         for answer in answers:
             header, said = self.screenplay.header(answer.name), self.screenplay.said(answer.text)

@@ -130,8 +130,8 @@ def _past(size: int) -> torch.Tensor:
 
 def preference(nats: torch.Tensor, asked: Preferences) -> torch.Tensor:
     """Return the weighted loss of each pair, a vector; `nats` and `asked.replies` are those of the same positions."""
-    count = int(asked.replies.max()) + 1
-    sums = nats.new_zeros(count).index_add(0, asked.replies, nats)
-    tokens = nats.new_zeros(count).index_add(0, asked.replies, torch.ones_like(nats))
+    size = int(asked.replies.max()) + 1
+    sums = nats.new_zeros(size).index_add(0, asked.replies, nats)
+    tokens = nats.new_zeros(size).index_add(0, asked.replies, torch.ones_like(nats))
     mean = sums / tokens.clamp(min=1)
     return asked.stakes * softplus(MARGIN - SHARPNESS * (mean[asked.worse] - mean[asked.better]))

@@ -55,12 +55,12 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one scene: `ids` and `learned` of equal length, and the bytes that are learned.
+    """A stretch of one scene, or several replies to one message: `ids`, `learned` as long, the bytes that are learned.
 
-    `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. The first
-    `repeated` tokens stood in an earlier window already, and are context only. `rivals` are lines to be
-    read again under another name; a window's length counts them. `choices` are replies to one message,
-    which stand among the ids; what is before the first was said before each of them.
+    `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. Of the first
+    `repeated` tokens only the learned ones weigh: they stood in an earlier window, or around several replies.
+    `rivals` are lines to be read again under another name; a window's length counts them. `choices` are replies to one
+    message, which stand among the ids; what is before the first was said before each of them.
     """
 
     ids: tuple[int, ...]

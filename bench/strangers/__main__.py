@@ -13,6 +13,7 @@ reads the pieces of three evaluations and writes DIR/sheet.jsonl, DIR/instructio
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.strangers.candidates import candidates_of, judged, read_candidates, write_candidates
@@ -38,7 +39,7 @@ def make_sheet(given: argparse.Namespace) -> None:
     files = dict(zip(given.names, given.replies, strict=True))
     chats = read_chats(given.chats) if given.chats else None
     prompts, shown = (chats.prompts(), chats.shown) if chats else (prompts_of(given.prompts), message)
-    dealt = deal(files, given.seed, prompts, shown)
+    dealt = replace(deal(files, given.seed, prompts, shown), chats=len(chats.messages) if chats else 0)
     if not dealt.rows:
         raise StrangersError("all replies are fallback lines: there is nothing to judge")
     write(dealt, given.out, instructions(dealt.rows[0].id), given.part)
@@ -50,6 +51,8 @@ def make_sheet(given: argparse.Namespace) -> None:
 
 def make_answers(given: argparse.Namespace) -> None:
     """Answer the prompts of a file, or hold its chats."""
+    if given.chats and given.rounds != 1:
+        raise StrangersError("--rounds is for prompts: each chat is held once")
     from bench.strangers.answer import answer  # noqa: PLC0415 - torch loads here
 
     asked = read_chats(given.chats) if given.chats else prompts_of(given.prompts)
@@ -83,25 +86,8 @@ def make_judged(given: argparse.Namespace) -> None:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    sheet = commands.add_parser("sheet", help="shuffle the replies of several evaluations into a sheet for readers")
-    sheet.add_argument("--replies", type=Path, nargs="+", required=True, help="pieces.jsonl of each evaluation")
-    sheet.add_argument("--names", nargs="+", default=NAMES, help="theirs; the last is what the others are compared to")
-    sheet.add_argument("--out", type=Path, required=True)
-    sheet.add_argument("--seed", type=int, default=0)
-    sheet.add_argument("--part", type=int, help="cut the sheet into parts of so many rows, too")
-    sheet.set_defaults(run=make_sheet)
-    dealt = sheet.add_mutually_exclusive_group()
-    dealt.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
-    dealt.add_argument("--chats", type=Path, help="the chats that were held")
-    answers = commands.add_parser("answer", help="answer the prompts of a file as the bot would")
-    answers.add_argument("--model", type=Path, required=True)
-    asked = answers.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--prompts", type=Path, help="TOML, headings over lists of texts")
-    asked.add_argument("--chats", type=Path, help="TOML, headings over lists of a chat's messages, as many in each")
-    answers.add_argument("--rounds", type=int, default=1, help="how often each prompt is answered")
-    answers.add_argument("--out", type=Path, required=True, help="the file of the replies")
-    answers.add_argument("--untouched", action="store_true", help="the model's untouched base answers instead")
-    answers.set_defaults(run=make_answers)
+    _of_sheet(commands.add_parser("sheet", help="shuffle the replies of several evaluations into a sheet for readers"))
+    _of_answer(commands.add_parser("answer", help="answer the prompts of a file as the bot would, or hold its chats"))
     drawn = commands.add_parser("candidates", help="lay all that was drawn for each prompt before one reader")
     drawn.add_argument("--replies", type=Path, nargs="+", required=True, help="files of `answer`, or of evaluations")
     drawn.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
@@ -118,6 +104,29 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     counted.add_argument("--markdown", type=Path, help="write the tables and all replies here")
     counted.set_defaults(run=make_tally)
     return parser.parse_args(given)
+
+
+def _of_sheet(sheet: argparse.ArgumentParser) -> None:
+    sheet.add_argument("--replies", type=Path, nargs="+", required=True, help="pieces.jsonl of each evaluation")
+    sheet.add_argument("--names", nargs="+", default=NAMES, help="theirs; the last is what the others are compared to")
+    sheet.add_argument("--out", type=Path, required=True)
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument("--part", type=int, help="cut the sheet into parts of so many rows, too")
+    asked = sheet.add_mutually_exclusive_group()
+    asked.add_argument("--prompts", type=Path, help="the prompts that were answered, if not an evaluation's")
+    asked.add_argument("--chats", type=Path, help="the chats that were held")
+    sheet.set_defaults(run=make_sheet)
+
+
+def _of_answer(answers: argparse.ArgumentParser) -> None:
+    answers.add_argument("--model", type=Path, required=True)
+    asked = answers.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--prompts", type=Path, help="TOML, headings over lists of texts")
+    asked.add_argument("--chats", type=Path, help="TOML, headings over lists of a chat's messages, as many in each")
+    answers.add_argument("--rounds", type=int, default=1, help="how often each prompt is answered")
+    answers.add_argument("--out", type=Path, required=True, help="the file of the replies")
+    answers.add_argument("--untouched", action="store_true", help="the model's untouched base answers instead")
+    answers.set_defaults(run=make_answers)
 
 
 def main(given: Sequence[str] | None = None) -> None:

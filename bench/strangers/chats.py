@@ -66,7 +66,7 @@ def read_chats(file: Path) -> Chats:
     """Read a file of chats; raises StrangersError."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        chats = tuple(tuple(text.strip() for text in chat) for chats in content.values() for chat in chats)
+        chats = tuple(_texts(chat) for chats in content.values() for chat in chats)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StrangersError(f"{file} is no list of chats under headings ({type(error).__name__})") from error
     lengths, six = {len(chat) for chat in chats}, len(friends())
@@ -75,3 +75,9 @@ def read_chats(file: Path) -> Chats:
             f"{file} must have chats of one length, {FEWEST} messages or more, and as many for each of {six} characters"
         )
     return Chats(chats)
+
+
+def _texts(chat: object) -> tuple[str, ...]:
+    if not isinstance(chat, list):
+        raise TypeError("a chat is a list of messages")
+    return tuple(text.strip() for text in chat)

@@ -48,13 +48,21 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """A sheet and its key. `origins` are in the order given: the last one is what the others are compared with."""
+    """A sheet and its key. `origins` are in the order given: the last one is what the others are compared with.
+
+    `chats` is how many chats the replies come from, 0 where each answers a first message.
+    """
 
     rows: tuple[Row, ...]
     replies: tuple[Reply, ...]
     origins: tuple[str, ...]
     rounds: int
     prompts: tuple[Prompt, ...]
+    chats: int = 0
+
+    def group_of(self, ask: Ask) -> str:
+        """Return what a reply hangs together with: others to the same prompt, or in the same chat."""
+        return f"chat {ask.number % self.chats}" if self.chats else ask.episode
 
     def kind_of(self, ask: Ask) -> str:
         """Return the heading under which a prompt stands, in words."""
@@ -129,7 +137,7 @@ def write(dealt: Dealt, folder: Path, instructions: str, part: int | None = None
         replace_text(folder / PARTS / f"sheet-{number:0{width}}.jsonl", lines(dealt.rows[first : first + (part or 0)]))
     prompts = [asdict(one) for one in dealt.prompts]
     key = {"origins": dealt.origins, "rounds": dealt.rounds, "replies": [asdict(one) for one in dealt.replies]}
-    key |= {"prompts": prompts}
+    key |= {"prompts": prompts, "chats": dealt.chats}
     replace_text(folder / KEY, json.dumps(key, indent=1) + "\n")
 
 
@@ -141,7 +149,7 @@ def read(folder: Path) -> Dealt:
         key: dict[str, Any] = json.loads((folder / KEY).read_text(encoding="utf-8"))
         replies = tuple(Reply(**one) for one in key["replies"])
         prompts = tuple(Prompt(**one) for one in key["prompts"])
-        dealt = Dealt(rows, replies, tuple(key["origins"]), int(key["rounds"]), prompts)
+        dealt = Dealt(rows, replies, tuple(key["origins"]), int(key["rounds"]), prompts, int(key.get("chats", 0)))
     except FileNotFoundError as error:
         raise StrangersError(f"{folder} has no {Path(error.filename).name}: deal a sheet into it first") from error
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -174,8 +182,8 @@ def lines(rows: Sequence[Row]) -> str:
 
 def in_order(dealt: Dealt) -> Iterator[tuple[Ask, list[Reply]]]:
     """Yield what was asked, by number, with the replies of all origins to it."""
-    by_number: dict[int, list[Reply]] = {}
+    replies: dict[int, list[Reply]] = {}
     for one in sorted(dealt.replies, key=lambda reply: dealt.origins.index(reply.origin)):
-        by_number.setdefault(one.number, []).append(one)
+        replies.setdefault(one.number, []).append(one)
     for ask in asks_of(dealt.prompts, dealt.rounds):
-        yield ask, by_number[ask.number]
+        yield ask, replies[ask.number]

@@ -24,13 +24,14 @@ _OF_ONE: Mapping[str, Callable[[Verdict], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One reply with all that is known of it; `prompt` is what intervals resample, `kind` its heading."""
+    """One reply with all that is known of it; `group` is what intervals resample whole, `kind` its heading."""
 
     origin: str
     prompt: str
     kind: str
     text: str
     judged: Judged
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,20 @@ class Tally:
         return sum(asked), len(asked)
 
     def share(self, origin: str, question: str = "both") -> Interval:
-        """Return the share that passes, with its 95 % interval by bootstrap over prompts.
+        """Return the share that passes, with its 95 % interval by bootstrap over prompts, or whole chats.
 
         Where all pass or none does, a bootstrap has nothing to vary: the interval is that of `Share`.
         """
         share, places = Share(*self.count(origin, question)), self.of(origin)
         if share.hits in (0, share.of):
             return Interval(share.value, *share.interval)
-        return mean_interval([one.prompt for one in places], [float(QUESTIONS[question](one.judged)) for one in places])
+        return mean_interval([one.group for one in places], [float(QUESTIONS[question](one.judged)) for one in places])
 
     def ratio(self, origin: str) -> Interval:
-        """Return the share that counts divided by the last origin's, by bootstrap over prompts, the same for both."""
+        """Return the share that counts divided by the last origin's, by bootstrap as for `share`, the same for both."""
         ours, theirs = self.of(origin), self.of(self.origins[-1])
         return ratio_interval(
-            [one.prompt for one in ours],
+            [one.group for one in ours],
             [float(one.judged.counts) for one in ours],
             [float(one.judged.counts) for one in theirs],
         )
@@ -96,6 +97,5 @@ def _places(dealt: Dealt, judged: Mapping[str, Judged]) -> Iterator[Place]:
     texts = {row.id: row.reply for row in dealt.rows}
     for ask, replies in in_order(dealt):
         for one in replies:
-            yield Place(
-                one.origin, ask.episode, dealt.kind_of(ask), texts.get(one.id, ""), judged.get(one.id, Judged())
-            )
+            text, verdicts = texts.get(one.id, ""), judged.get(one.id, Judged())
+            yield Place(one.origin, ask.episode, dealt.kind_of(ask), text, verdicts, dealt.group_of(ask))

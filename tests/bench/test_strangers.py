@@ -11,12 +11,12 @@ from bench.serve.toy import toy_checkpoint
 from bench.strangers import sheet
 from bench.strangers.__main__ import NAMES, main
 from bench.strangers.pages import figures, replies
-from bench.strangers.sheet import Dealt, deal, read
+from bench.strangers.sheet import Dealt, Reply, Row, deal, read
 from bench.strangers.tally import tally
 from bench.strangers.verdicts import Judged, Verdict, fleiss_kappa
 from persona.characters import friends
 from training.evaluation.pieces import Draft, Generated, Ledger
-from training.evaluation.strangers import read_prompts
+from training.evaluation.strangers import Prompt, read_prompts
 from training.judged import read_judged
 
 PROMPTS = read_prompts()
@@ -352,22 +352,35 @@ def test_chats_go_on_whatever_is_answered_and_are_judged_behind_it(
     assert table["message 1"] == [f"{sum(one < 6 for one in shown)} of 6"]
 
 
+LETTERS = 'a = ["Hi!", "Ho!", "Hu!", "He!", "Ha!", "Hm!"]'
+
+
 @pytest.mark.parametrize(
-    "text", ['a = [["Hi."]]', 'a = ["Hi.", "Ho."]', 'a = [["Hi.", "Ho."]]', "a = [", 'a = [["", "a"]]', ""]
+    "text", ['a = [["Hi."]]', LETTERS, 'a = [["Hi.", "Ho."]]', "a = [", 'a = [["", "a"]]', "", "a = 3", "a = [[3, 4]]"]
 )
 def test_a_file_of_no_chats_is_refused(tmp_path: Path, pieces: list[Path], text: str) -> None:
     (tmp_path / "chats.toml").write_text(text, encoding="utf-8")
-    given = [
-        "sheet",
-        "--replies",
-        *map(str, pieces),
-        "--chats",
-        str(tmp_path / "chats.toml"),
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    with pytest.raises(SystemExit, match="chats"):
-        main(given)
+    chats = ["--chats", str(tmp_path / "chats.toml")]
+    with pytest.raises(SystemExit, match=r"chats\.toml (is no list of chats|must have chats)"):
+        main(["sheet", "--replies", *map(str, pieces), *chats, "--out", str(tmp_path / "o")])
+
+
+def test_a_chat_is_held_once(tmp_path: Path) -> None:
+    (tmp_path / "chats.toml").write_text(CHATS, encoding="utf-8")
+    given = ["answer", "--model", "nowhere", "--chats", str(tmp_path / "chats.toml"), "--rounds", "3"]
+    with pytest.raises(SystemExit, match="--rounds is for prompts: each chat is held once"):
+        main([*given, "--out", str(tmp_path / "out.jsonl")])
+
+
+def test_replies_of_one_chat_are_resampled_together() -> None:
+    prompts = tuple(Prompt(f"message {turn + 1}", f"{turn} {at}") for turn in range(4) for at in range(6))
+    rows = tuple(Row(f"{number:02}", "?", SIX[number % 6], "!") for number in range(24))
+    replies = tuple(Reply("one", number, row.id) for number, row in enumerate(rows))
+    good = {row.id: Judged((Verdict(number % 6 < 3, True),) * 3) for number, row in enumerate(rows)}
+    chats = tally(Dealt(rows, replies, ("one",), 1, prompts, chats=6), good).share("one")
+    alone = tally(Dealt(rows, replies, ("one",), 1, prompts), good).share("one")
+    assert chats.value == alone.value == 0.5
+    assert chats.high - chats.low > 1.5 * (alone.high - alone.low), "of six chats three are good, four times each"
 
 
 @pytest.mark.parametrize(

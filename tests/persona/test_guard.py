@@ -297,7 +297,19 @@ def test_the_question_itself_is_not_said_back():
     assert reason("Who are you to me?", chat("who are you to me?", ANSWER, "who are you to me?")) == "repeat"
 
 
-@pytest.mark.parametrize("other", ["what are you?", "you", "who are they"])
+def test_what_is_asked_a_third_time_is_not_answered_the_same_once_more():
+    asked = ("who are you?", ANSWER, "who are you?", ANSWER, "who are you?")
+    assert reason(ANSWER, chat(*asked[:3])) is None
+    assert reason(ANSWER, chat(*asked)) == "repeat"
+    assert reason("I told you: an actor.", chat(*asked)) is None
+
+
+def test_two_who_greet_alike_ask_different_things():
+    assert reason(ANSWER, chat("hey Joey Tribbiani", ANSWER, "hey joey tribbiani, is it raining?")) == "repeat"
+    assert reason(ANSWER, chat("thank you", ANSWER, "thank you, and what about soup?")) == "repeat"
+
+
+@pytest.mark.parametrize("other", ["what are you?", "you", "who are they", "who are you and where do you live"])
 def test_what_is_asked_otherwise_is_not_answered_the_same(other):
     assert reason(ANSWER, chat("hi, who are you?", ANSWER, other)) == "repeat"
 

@@ -90,7 +90,7 @@ def test_answers_without_room_stand_in_the_next_window_and_one_that_never_has_an
     model: tuple[LearnedLoss, Screenplay],
 ) -> None:
     _, screenplay = model
-    long = "soup " * 299 + "soup"
+    long = " ".join(f"soup{at}" for at in range(300))
     for size in (50, 80, 120):
         found = sampler(screenplay, size).epoch(scenes([*ANSWERS[:5], long]), 1, 0)
         assert all(len(one) <= size for one in found)
