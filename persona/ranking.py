@@ -1,11 +1,10 @@
 """Orders candidate replies by what the model that drew them thinks of them.
 
 The likeliest reply is not the best one: it is the one that fits everywhere (Holtzman et al. 2020, "The
-Curious Case of Neural Text Degeneration"). So parts are weighed, but for the length all from the model's own
+Curious Case of Neural Text Degeneration"). So four parts are weighed, all from the model's own
 log-probabilities, and the weights are tuned on held-out episodes or on what readers judged: see `training/tuning/`.
 A token, the best of eight replies would be a short one; in total, a rambling one: each part is held against
-what is usual for a reply of that length. What is then left to say against long replies, that a small model loses its
-thread in them, is a part of its own.
+what is usual for a reply of that length.
 """
 
 import math
@@ -53,13 +52,12 @@ class Usual(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply of `tokens` tokens is worth, part by part, in nats a token but for the length; None was not asked.
+    """What a reply of `tokens` tokens is worth, part by part, in nats a token; None stands for what was not asked.
 
     `likelihood` keeps out what is not language. `information`: how much likelier the reply is after
     this conversation than after none, the mutual information of Li et al. 2016 ("A Diversity-Promoting
     Objective Function for Neural Conversation Models"). `persona_gain`: how much likelier than under
-    another name, any of them being as probable. `commonness`: how likely in any other conversation. `length` is
-    the logarithm of the tokens, for a length penalty (Wu et al. 2016, arXiv:1609.08144, have one against short ones).
+    another name, any of them being as probable. `commonness`: how likely in any other conversation.
     """
 
     likelihood: float
@@ -67,11 +65,6 @@ class Parts:
     persona_gain: float | None = None
     commonness: float | None = None
     tokens: int = 1
-
-    @property
-    def length(self) -> float:
-        """Return the natural logarithm of the tokens."""
-        return math.log(self.tokens)
 
     @classmethod
     def of(cls, known: Evidence) -> "Parts":
@@ -86,19 +79,17 @@ class Parts:
         )
 
     def unusual(self, usual: Mapping[str, Usual]) -> dict[str, float]:
-        """Return by how much each known part is above what is usual for a reply of this length, and the length.
+        """Return by how much each known part is above what is usual for a reply of this length.
 
         Times the root of the length, in which a mean's spread shrinks: so that the best of some
         replies is not the shortest, whose parts stray the furthest, nor the longest.
         """
-        known = ((part, getattr(self, part)) for part in USUAL)
+        known = ((part, getattr(self, part)) for part in PARTS)
         root = math.sqrt(self.tokens)
-        found = {part: root * (value - usual[part].of(self.tokens)) for part, value in known if value is not None}
-        return found | {"length": self.length}
+        return {part: root * (value - usual[part].of(self.tokens)) for part, value in known if value is not None}
 
 
-PARTS = ("likelihood", "information", "persona_gain", "commonness", "length")
-PENALTIES = ("commonness", "length")  # parts of which less is better
+PARTS = ("likelihood", "information", "persona_gain", "commonness")
 USUAL = {
     "likelihood": Usual(-1.93, 1.16),
     "information": Usual(0.25, 1.46),
@@ -110,7 +101,7 @@ USUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each part counts, above what is `usual` for a reply's length; penalties are subtracted.
+    """How much each part counts, above what is `usual` for a reply's length; commonness is subtracted.
 
     Only the weights' proportions matter. The defaults were set by reading what they pick; see docs/runs.md.
     """
@@ -119,7 +110,6 @@ class Weights:
     information: float = 1.0
     persona_gain: float = 0.5
     commonness: float = 0.3
-    length: float = 0.0
     usual: Mapping[str, Usual] = field(default_factory=lambda: USUAL)
 
     def __post_init__(self) -> None:
@@ -129,7 +119,7 @@ class Weights:
                 raise RankingError(f"the ranking's weight {name!r} must be a number from 0 up, not {value!r}")
         if not any(self.by_part().values()):
             raise RankingError("at least one weight of the ranking must be above 0")
-        if missing := sorted(set(USUAL) - set(self.usual)):
+        if missing := sorted(set(PARTS) - set(self.usual)):
             raise RankingError(f"the ranking does not say what {missing[0]} usually is")
 
     @classmethod
@@ -148,7 +138,7 @@ class Weights:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain fields, as they stand in a card."""
-        return {**self.by_part(), "usual": {part: list(self.usual[part]) for part in USUAL}}
+        return {**self.by_part(), "usual": {part: list(self.usual[part]) for part in PARTS}}
 
     def by_part(self) -> dict[str, float]:
         """Return the weights alone."""
@@ -156,12 +146,13 @@ class Weights:
 
     def score(self, parts: Parts) -> float:
         """Return what a reply is worth; only replies with the same parts can be compared."""
+        signs = {"commonness": -1.0}
         weights, found = self.by_part(), parts.unusual(self.usual)
-        return sum((-1 if part in PENALTIES else 1) * weights[part] * value for part, value in found.items())
+        return sum(signs.get(part, 1.0) * weights[part] * value for part, value in found.items())
 
 
 def _usual(table: Any) -> dict[str, Usual]:
-    if not isinstance(table, Mapping) or not set(table) <= set(USUAL):
+    if not isinstance(table, Mapping) or not set(table) <= set(PARTS):
         raise RankingError("what the ranking calls usual must be a table of its parts")
     for part, pair in table.items():
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):

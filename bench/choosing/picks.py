@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.engine.protocol import Candidate
-from persona.ranking import PARTS, PENALTIES, USUAL, Evidence, Parts, Weights
+from persona.ranking import PARTS, Evidence, Parts, Weights
 from persona.words import words_of
 from training.tuning.reading import Read
 
@@ -68,8 +68,8 @@ def ways_to_rank(weights: Weights) -> Mapping[str, Score]:
     ranked = {name: one.score for name, one in {ALL: weights, **left_out, **alone}.items()}
 
     def a_token(parts: Parts) -> float:
-        values = {part: getattr(parts, part) or 0.0 for part in USUAL}
-        return sum((-1 if part in PENALTIES else 1) * table[part] * value for part, value in values.items())
+        values = {part: getattr(parts, part) or 0.0 for part in PARTS}
+        return sum((-1 if part == "commonness" else 1) * table[part] * value for part, value in values.items())
 
     return ranked | {A_TOKEN: a_token}
 

@@ -26,7 +26,7 @@ READS = [Read(CONTEXT, (), (ODD, DULL, GOOD)), Read(CONTEXT, (), (DULL, ODD)), R
 
 
 def test_each_way_to_rank_picks_for_itself() -> None:
-    found = {one.name: one.texts for one in picks(READS, Weights(1, 1, 1, 1, length=0.1))}
+    found = {one.name: one.texts for one in picks(READS, Weights(1, 1, 1, 1))}
     assert found[FIRST] == ("Soup.", "Yeah.")
     assert found[ALL][0] == "A whole pizza."
     assert found["likelihood alone"] == ("Yeah.", "Yeah.")

@@ -7,14 +7,14 @@ import pytest
 
 from persona.ranking import PARTS, USUAL, Evidence, Parts, RankingError, Usual, Weights
 
-PLAIN = dict.fromkeys(USUAL, Usual(0.0, 0.0))
-ONE_EACH = Weights(1, 1, 1, 1, usual=PLAIN)
+PLAIN = dict.fromkeys(PARTS, Usual(0.0, 0.0))
+ONE_EACH = Weights(1, 1, 1, 1, PLAIN)
 
 
 def test_what_was_not_asked_is_worth_nothing() -> None:
     alone = Parts.of(Evidence(5, -10.0))
     assert alone == Parts(-2.0, tokens=5)
-    assert ONE_EACH.score(alone) == Weights(1, 0, 0, 0, usual=PLAIN).score(alone)
+    assert ONE_EACH.score(alone) == Weights(1, 0, 0, 0, PLAIN).score(alone)
     assert Weights(0, 1, 1, 1).score(alone) == 0, "whatever it usually is"
 
 
@@ -32,18 +32,10 @@ def test_a_part_is_what_a_token_is_worth() -> None:
 
 @pytest.mark.parametrize("size", [2, 5, 40])
 def test_no_length_is_worth_anything_by_itself(size: int) -> None:
-    usual = Parts(*(usual.of(size) for usual in USUAL.values()), size)
+    usual = Parts(*(USUAL[part].of(size) for part in PARTS), size)
     assert Weights().score(usual) == pytest.approx(0)
-    better = Parts(usual.likelihood + 1 / math.sqrt(size), *(getattr(usual, part) for part in list(USUAL)[1:]), size)
+    better = Parts(usual.likelihood + 1 / math.sqrt(size), *(getattr(usual, part) for part in PARTS[1:]), size)
     assert Weights().score(better) == pytest.approx(1), "one standard step of a mean, however many it is the mean of"
-
-
-def test_a_length_penalty_makes_the_shorter_of_two_as_likely_ones_better() -> None:
-    short, long = (Parts(USUAL["likelihood"].of(size), tokens=size) for size in (4, 16))
-    weights = Weights(1, 0, 0, 0, length=0.5)
-    assert weights.score(short) - weights.score(long) == pytest.approx(0.5 * math.log(16 / 4))
-    likelier = Parts(long.likelihood + 1.0, tokens=16)
-    assert weights.score(likelier) > weights.score(short), "it is a penalty, no rule"
 
 
 def test_persona_gain_is_against_any_other_name() -> None:
@@ -62,7 +54,7 @@ def test_what_everybody_says_everywhere_costs() -> None:
 
 def test_the_score_is_the_weighted_sum() -> None:
     assert ONE_EACH.score(Parts(-2.0, 15.0, 3.0, -4.0)) == -2.0 + 15.0 + 3.0 + 4.0
-    assert Weights(2.0, 0.1, 0.5, 0, usual=PLAIN).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
+    assert Weights(2.0, 0.1, 0.5, 0, PLAIN).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
 
 
 def test_very_unlikely_replies_are_still_compared() -> None:
@@ -73,8 +65,6 @@ def test_very_unlikely_replies_are_still_compared() -> None:
 
 def test_weights_make_a_round_trip_through_a_card() -> None:
     assert Weights.from_mapping(ONE_EACH.to_mapping()) == ONE_EACH
-    penal = Weights(1, 0, 0, 0, length=0.5)
-    assert Weights.from_mapping(penal.to_mapping()) == penal
     assert Weights.from_mapping({}) == Weights()
     assert Weights.from_mapping({"information": 2}) == Weights(0, 2, 0, 0)
     known = {"likelihood": [-3, 0.5]}
@@ -96,7 +86,6 @@ def test_a_weight_is_a_number_from_0_up(name: str, value: Any) -> None:
         ([1], "must be a table"),
         ({"usual": 3}, "must be a table of its parts"),
         ({"usual": {"charm": [1, 2]}}, "must be a table of its parts"),
-        ({"usual": {"length": [1, 2]}}, "must be a table of its parts"),
         ({"usual": {"likelihood": [1]}}, "likelihood must be two numbers"),
         ({"usual": {"likelihood": [1, math.nan]}}, "likelihood must be two numbers"),
         ({"usual": {"likelihood": "ab"}}, "likelihood must be two numbers"),

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from persona.ranking import PARTS, PENALTIES, Evidence, Parts, Usual
+from persona.ranking import PARTS, Evidence, Parts, Usual
 from training.tuning.logit import first_wins, fit
 from training.tuning.reading import Read
 
@@ -97,10 +97,10 @@ def sets_of(read: Read, usual: Mapping[str, Usual]) -> Sets:
 def matrix(replies: Iterable[Evidence], usual: Mapping[str, Usual]) -> Tensor:
     """Return by how much the parts of replies are above the usual (replies, P): of each, more is better.
 
-    Penalties have their sign turned, and 0 stands for what was not asked.
+    Commonness has its sign turned, and 0 stands for what was not asked.
     """
     found = [Parts.of(one).unusual(usual) for one in replies]
-    signs = [-1.0 if part in PENALTIES else 1.0 for part in PARTS]
+    signs = [-1.0 if part == "commonness" else 1.0 for part in PARTS]
     rows = [[sign * one.get(part, 0.0) for part, sign in zip(PARTS, signs, strict=True)] for one in found]
     return torch.tensor(rows, dtype=torch.float64)
 

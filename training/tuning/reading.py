@@ -61,9 +61,8 @@ class Reader:
         spent: dict[str, list[float]] = {part: [] for part in PARTS}
         for one in [read for read in reads if len(read.drawn) > 1][:_TIMED]:
             at, texts = _situation(one.context), [candidate.text for candidate, _ in one.drawn]
-            for part in ("likelihood", "length"):
-                spent[part].append(0.0)  # they come with drawing
-            for part, ask in zip(("information", "persona_gain", "commonness"), asking, strict=True):
+            spent["likelihood"].append(0.0)  # it comes with drawing
+            for part, ask in zip(PARTS[1:], asking, strict=True):
                 began = time.perf_counter()
                 await ask(at, texts)
                 spent[part].append(1000 * (time.perf_counter() - began))

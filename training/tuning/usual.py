@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from persona.ranking import USUAL, Evidence, Parts, Usual
+from persona.ranking import PARTS, USUAL, Evidence, Parts, Usual
 
 FEWEST = 20
 
@@ -21,7 +21,7 @@ def usual_of(drawn: Sequence[Evidence]) -> Mapping[str, Usual]:
     weigh = tokens.sqrt()[:, None]
     shape = torch.stack([torch.ones_like(tokens), 1 / tokens], dim=1) * weigh
     usual = {}
-    for part in USUAL:
+    for part in PARTS:
         values = [getattr(one, part) for one in found]
         if None in values:
             usual[part] = USUAL[part]

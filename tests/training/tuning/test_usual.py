@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from persona.ranking import USUAL, Evidence, Parts, Usual
+from persona.ranking import PARTS, USUAL, Evidence, Parts, Usual
 from training.tuning.usual import FEWEST, usual_of
 
 TRUE = {
@@ -22,8 +22,8 @@ def drawn(count: int, noise: float = 0.0) -> list[Evidence]:
     found = []
     for number in range(count):
         size = 2 + number % 30
-        off = torch.randn(len(USUAL), generator=generator).tolist()
-        part = {name: TRUE[name].of(size) + noise * one / math.sqrt(size) for name, one in zip(USUAL, off, strict=True)}
+        off = torch.randn(len(PARTS), generator=generator).tolist()
+        part = {name: TRUE[name].of(size) + noise * one / math.sqrt(size) for name, one in zip(PARTS, off, strict=True)}
         here = size * part["likelihood"]
         found.append(
             Evidence(
