@@ -48,7 +48,7 @@ def figures(found: Tally) -> str:
     return (
         f"{_table(heads, [_row(found, origin) for origin in found.origins])}\n"
         f"A reply counts where at least {ENOUGH} of {READERS} readers find it both sensible and in character; each of "
-        "the two alone\nlikewise. A fallback line fails. Intervals: 95 %, by bootstrap over prompts, or whole chats.\n\n"
+        "the two alone\nlikewise. A fallback line fails. Intervals: 95 %, by bootstrap over prompts or chats.\n\n"
         f"Fleiss' kappa between the readers, over the {shown} replies that they saw: {kappas}.\n\n"
         f"{_table(['counts, by kind of prompt', *map(plain, found.origins)], kinds)}"
     )
