@@ -47,7 +47,7 @@ class Sampling:
     does where a server does not know it.
     """
 
-    temperature: float = 0.8
+    temperature: float = 0.6
     top_p: float = 0.95
     min_p: float = 0.05
 
