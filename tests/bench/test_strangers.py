@@ -322,34 +322,35 @@ def test_prompts_are_answered_as_the_bot_would(tmp_path: Path, monkeypatch: pyte
 CHATS = "soup = [{}]\n".format(", ".join(f'["Soup {at}?", "Why?", "Bye."]' for at in range(6)))
 
 
-def test_chats_go_on_whatever_is_answered_and_are_judged_behind_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_chats_go_on_whatever_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("CANDIDATES", "2")
     (tmp_path / "chats.toml").write_text(CHATS, encoding="utf-8")
     out, chats = tmp_path / "held.jsonl", ["--chats", str(tmp_path / "chats.toml")]
     main(["answer", "--model", str(toy_checkpoint(tmp_path)), *chats, "--out", str(out)])
-    said = {number: one for (_, number), one in Ledger(out).replies.items()}
-    assert set(said) == set(range(18))
-    main(["sheet", "--replies", str(out), "--names", "one", *chats, "--out", str(tmp_path / "out")])
+    assert {number for _, number in Ledger(out).replies} == set(range(18))
+
+
+def test_replies_in_chats_are_judged_behind_all_that_was_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chats.toml").write_text(CHATS, encoding="utf-8")
+    ledger, silent = Ledger(tmp_path / "held.jsonl"), (2, 7)
+    said = {number: "" if number in silent else f"Reply {number}." for number in range(18)}
+    for number, text in said.items():
+        ledger.add(Generated("stranger", number, text, "stop", not text, ()))
+    chats = ["--chats", str(tmp_path / "chats.toml")]
+    main(["sheet", "--replies", str(tmp_path / "held.jsonl"), "--names", "one", *chats, "--out", str(tmp_path / "out")])
     dealt = read(tmp_path / "out")
     rows = {row.id: row for row in dealt.rows}
     shown = {one.number: rows[one.id] for one in dealt.replies if one.id}
-    assert all(shown[number].character == SIX[number % 6] for number in shown)
-    for number, row in shown.items():
-        turn, at = divmod(number, 6)
-        before = [(f"Soup {at}?", "Why?", "Bye.")[one] for one in range(turn + 1)]
-        lines = [f"Stranger: {before[0]}"]
-        for one in range(turn):
-            reply = said[one * 6 + at].text
-            lines += [f"{row.character}: {reply}"] * bool(reply) + [f"Stranger: {before[one + 1]}"]
-        assert row.prompt == "\n".join(lines)
-    monkeypatch.chdir(tmp_path)
+    assert set(shown) == set(range(18)) - set(silent)
+    assert all((row.character, row.reply) == (SIX[number % 6], said[number]) for number, row in shown.items())
+    assert shown[14].prompt == f"Stranger: Soup 2?\nStranger: Why?\n{SIX[2]}: Reply 8.\nStranger: Bye."
+    assert shown[13].prompt == f"Stranger: Soup 1?\n{SIX[1]}: Reply 1.\nStranger: Why?\nStranger: Bye."
+    assert shown[6].prompt == f"Stranger: Soup 0?\n{SIX[0]}: Reply 0.\nStranger: Why?"
     main(judged(tmp_path / "out", *[lambda row: ("Bye." not in row["prompt"], True)] * 3))
     table = rows_of(capsys.readouterr().out)
-    assert table["message 3"] == ["0 of 6"]
-    assert table["message 1"] == [f"{sum(one < 6 for one in shown)} of 6"]
+    assert [table[f"message {turn}"] for turn in (1, 2, 3)] == [["5 of 6"], ["5 of 6"], ["0 of 6"]]
 
 
 LETTERS = 'a = ["Hi!", "Ho!", "Hu!", "He!", "Ha!", "Hm!"]'
