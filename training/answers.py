@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from persona.dialogue import Scene, Turn
 from persona.lines import teaches
-from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
+from training.samples import Choice, Sampler, Window, mask_a_speaker
 
 
 class AnswersSampler(Sampler):
@@ -36,34 +36,31 @@ class AnswersSampler(Sampler):
         message = self.screenplay.turn(shown.turns[0], learned=False).ids
         answers = [scene.turns[1] for scene in scenes if teaches(scene.turns[1], self.taught or (scene.turns[1].name,))]
         draw.shuffle(answers)
-        together: list[tuple[Turn, bool]] = []
+        together: list[Turn] = []
         size = len(message)
         for answer in answers:
             more = len(self.screenplay.header(answer.name)) + len(self.screenplay.said(answer.text))
             if len(message) + more > self.window:
                 continue
             if size + more > self.window:
-                yield read_together(self.screenplay, message, together, scenes[0].episode)
+                yield self._read_together(message, together, scenes[0].episode)
                 together, size = [], len(message)
-            together.append((answer, True))
+            together.append(answer)
             size += more
         if together:
-            yield read_together(self.screenplay, message, together, scenes[0].episode)
+            yield self._read_together(message, together, scenes[0].episode)
 
-
-def read_together(
-    screenplay: Turns, before: Sequence[int], replies: Sequence[tuple[Turn, bool]], episode: str
-) -> Window:
-    """Return one window of `replies` behind the tokens `before`; those that are good are learned."""
-    ids, learned, choices = list(before), [False] * len(before), []
-    for reply, good in replies:
-        header, said = screenplay.header(reply.name), screenplay.said(reply.text)
-        choices.append(Choice(len(ids), len(ids) + len(header), len(ids) + len(header) + len(said), good))
-        ids += [*header, *said]
-        learned += [False] * len(header) + [good] * len(said)
-    goods = [reply for reply, good in replies if good]
-    size = sum(len(reply.text.encode()) for reply in goods)
-    return Window(tuple(ids), tuple(learned), len(goods), size, episode, repeated=len(ids), choices=tuple(choices))
+    def _read_together(self, message: Sequence[int], answers: Sequence[Turn], episode: str) -> Window:
+        ids, learned, choices = list(message), [False] * len(message), []
+        for answer in answers:
+            header, said = self.screenplay.header(answer.name), self.screenplay.said(answer.text)
+            choices.append(Choice(len(ids), len(ids) + len(header), len(ids) + len(header) + len(said), good=True))
+            ids += [*header, *said]
+            learned += [False] * len(header) + [True] * len(said)
+        size = sum(len(answer.text.encode()) for answer in answers)
+        return Window(
+            tuple(ids), tuple(learned), len(answers), size, episode, repeated=len(ids), choices=tuple(choices)
+        )
 
 
 def _answers_one_message(scenes: Sequence[Scene]) -> bool:

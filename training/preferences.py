@@ -16,10 +16,9 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from persona.dialogue import Scene, Turn
-from training.answers import read_together
+from persona.dialogue import Scene
 from training.judged import Judged
-from training.samples import Sampler, Turns, Window, mask_a_speaker
+from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
 
 SHARPNESS, MARGIN = 2.0, 1.0
 MOST = 3  # of each kind in a window: more pairs of one message teach less than another message does
@@ -57,18 +56,26 @@ class JudgedSampler(Sampler):
 
     def _of_judged(self, scene: Scene, judged: Judged, draw: random.Random) -> Window | None:
         """Return up to three replies of each kind behind what was said, as many as fit; None where no pair does."""
-        before = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
-        header = len(self.screenplay.header(judged.persona.name))
-        size = len(before)
-        replies: list[tuple[Turn, bool]] = []
+        ids = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
+        learned = [False] * len(ids)
+        header = self.screenplay.header(judged.persona.name)
+        choices: list[Choice] = []
+        bytes_learned = 0
         for text, good in _drawn(judged.good, judged.bad, draw):
-            more = header + len(self.screenplay.said(text))
-            if size + more <= self.window:
-                replies.append((Turn(judged.persona.name, text), good))
-                size += more
-        if len({good for _, good in replies}) < 2:
+            said = self.screenplay.said(text)
+            begin, start, stop = len(ids), len(ids) + len(header), len(ids) + len(header) + len(said)
+            if stop > self.window:
+                continue
+            choices.append(Choice(begin, start, stop, good))
+            ids += [*header, *said]
+            learned += [False] * len(header) + [good] * len(said)
+            bytes_learned += good * len(text.encode())
+        goods = sum(one.good for one in choices)
+        if goods in (0, len(choices)):
             return None
-        return read_together(self.screenplay, before, replies, scene.episode)
+        return Window(
+            tuple(ids), tuple(learned), goods, bytes_learned, scene.episode, repeated=len(ids), choices=tuple(choices)
+        )
 
 
 def _drawn(good: Sequence[str], bad: Sequence[str], draw: random.Random) -> list[tuple[str, bool]]:
