@@ -109,7 +109,8 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Teach a base model how the characters of a corpus talk."""
-    from training.train import Options, TrainingError  # noqa: PLC0415 - torch loads here, not for --help
+    from training.team import Team  # noqa: PLC0415 - torch loads here, not for --help
+    from training.train import Options, TrainingError  # noqa: PLC0415
     from training.train import train as run  # noqa: PLC0415
 
     options = Options(
@@ -129,6 +130,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         except TrainingError as error:
             display.tell(f"Error: {error}.")
             raise typer.Exit(_REFUSED) from error
+    Team().disband()
 
 
 def _cache() -> Path:

@@ -47,6 +47,16 @@ class Team:
         if self.size > 1:
             distributed.barrier()
 
+    def disband(self) -> None:
+        """End what joins the processes, as the last thing that they do.
+
+        A process that ends with it open may be aborted while gloo's threads still run (pytorch pull request 179291).
+        Not after an error: the others would be waited for in vain.
+        """
+        if self._is_joined():
+            distributed.barrier()
+            distributed.destroy_process_group()
+
     @staticmethod
     def _is_joined() -> bool:
         return distributed.is_available() and distributed.is_initialized()
