@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         le=10_000,
     )
     temperature: float = _setting(
-        0.6, "How freely the next word is drawn; 0 always takes the likeliest.", "a number from 0 to 2", ge=0, le=2
+        0.8, "How freely the next word is drawn; 0 always takes the likeliest.", "a number from 0 to 2", ge=0, le=2
     )
     top_p: float = _setting(
         0.95, "Share of the likeliest next words that is drawn from.", "a number above 0 and up to 1", gt=0, le=1

@@ -60,6 +60,12 @@ def _corpus() -> typer.Typer:
     return corpus
 
 
+def _average() -> Command:
+    from echochamber.average_command import average  # noqa: PLC0415
+
+    return average
+
+
 def _export() -> Command:
     from echochamber.export_command import export  # noqa: PLC0415
 
@@ -75,6 +81,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Command | typer.Typer]]] = {
     "evaluate": ("Measure what a checkpoint is worth, as it is served, on held-out episodes.", _evaluate),
     "compare": ("Compare two checkpoints on every held-out line, teacher-forced.", _compare),
     "tune": ("Tune how a checkpoint's candidate replies are ranked.", _tune),
+    "average": ("Average adapters that went on from one another.", _average),
     "export": ("Write a trained model for other programs, or publish it.", _export),
 }
 

@@ -32,17 +32,20 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         list[str],
         typer.Option(
             help="A folder in ConvoKit's format, or the name of a ConvoKit corpus; repeat it for what else the "
-            "checkpoint learned from. The first is tuned on."
+            "checkpoint learned from. The first is tuned on; with --judged, what length does to a reply is seen in it."
         ),
     ] = [],  # noqa: B006 - Typer reads it, nobody changes it
     judged: Annotated[
         Path | None,
         typer.Option(
-            help="Tune on replies that readers judged instead: a file of JSON lines, each with prompt, character, "
+            help="Fit the weights to replies that readers judged: a file of JSON lines, each with prompt, character, "
             "reply and counts (true or false)."
         ),
     ] = None,
-    contexts: Annotated[int, typer.Option(min=2, help="How many held-out lines are looked at.")] = 60,
+    contexts: Annotated[
+        int,
+        typer.Option(min=2, help="How many held-out lines are looked at, or drawn for."),
+    ] = 60,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes which, and what is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

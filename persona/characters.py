@@ -23,7 +23,8 @@ class Persona:
     """A character: `name` is the speaker's name in the corpus and in every prompt.
 
     `premise` describes the character to people (it is never part of a prompt), `greeting` opens a
-    conversation, and one of `fallbacks` is said when the guard lets nothing else leave the house.
+    conversation, and one of `fallbacks` is said when the guard lets nothing else leave the house. `untrue` is
+    what the character would be wrong to say: "I'm a waitress", "my wife"; the guard lets none of it pass.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Persona:
     premise: str = ""
     greeting: str = "Hi."
     fallbacks: tuple[str, ...] = ("Sorry, I lost my thread. Say that again?",)
+    untrue: tuple[str, ...] = ()
 
     @classmethod
     def from_speaker(cls, name: str) -> "Persona":
@@ -43,7 +45,7 @@ class Persona:
         """Build a persona from a TOML table or a card's JSON object; raises PersonaError."""
         if not isinstance(fields, Mapping):
             raise PersonaError("a character must be a table of named fields")
-        known = {"id", "name", "aliases", "premise", "greeting", "fallbacks"}
+        known = {"id", "name", "aliases", "premise", "greeting", "fallbacks", "untrue"}
         unknown = sorted(set(fields) - known)
         if unknown:
             raise PersonaError(f"a character has the unknown field {unknown[0]!r}; known are {sorted(known)}")
@@ -118,7 +120,7 @@ def listing(personas: Iterable[Persona]) -> str:
 
 
 def _checked(field: str, value: Any) -> Any:
-    if field in ("aliases", "fallbacks"):
+    if field in ("aliases", "fallbacks", "untrue"):
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
             raise PersonaError(f"a character's {field!r} must be a list of texts")
         return tuple(value)

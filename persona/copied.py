@@ -11,7 +11,7 @@ import hashlib
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,6 +23,7 @@ RUN = 8
 VERSION = 1  # raise it when `words_of` or the hash gives other keys
 _REST_BITS = 16
 _FULL_LOG2 = 2  # a bucket holds 2 to 4 runs on average
+_FULLEST = 32  # of a union's buckets, on average: one holds 255 at most
 _MAGIC = b"ECHOCOPY"
 _HEADER = struct.Struct("<8sHBBQ")  # magic, version, words a run, log2 of the buckets, runs
 _CHECKSUM_BYTES = 16
@@ -51,11 +52,32 @@ class CopiedLines:
         for text in texts:
             for key in _keys(text):
                 shards[key >> 56].append(key)
+        return cls._of_keys(shards, 64)
+
+    @classmethod
+    def union(cls, sets: Sequence["CopiedLines"]) -> "CopiedLines | None":
+        """Make the set of all runs of several, of which as many bits are known as in the smallest.
+
+        None where that is so small that its bits would tell too little of the others.
+        """
+        known = min(one._known_bits() for one in sets)
+        if sum(map(len, sets)) > _FULLEST << (known - _REST_BITS):
+            return None
+        shards = [array("Q") for _ in range(256)]
+        for one in sets:
+            for key in one._kept():
+                short = key >> (one._known_bits() - known)
+                shards[short >> (known - 8)].append(short)
+        return cls._of_keys(shards, known)
+
+    @classmethod
+    def _of_keys(cls, shards: Sequence["array[int]"], known: int) -> "CopiedLines":
+        """Make the set of keys of `known` bits, in shards by their first bits."""
         runs = sum(len(set(shard)) for shard in shards)
-        bits = max(0, runs.bit_length() - _FULL_LOG2)
+        bits = min(max(0, runs.bit_length() - _FULL_LOG2), known - _REST_BITS)
         counts, rests = bytearray(1 << bits), array("H")
         for shard in shards:
-            for key in sorted({key >> (64 - _REST_BITS - bits) for key in shard}):
+            for key in sorted({key >> (known - _REST_BITS - bits) for key in shard}):
                 counts[key >> _REST_BITS] += 1
                 rests.append(key & 0xFFFF)
         return cls(bytes(counts), rests)
@@ -87,6 +109,15 @@ class CopiedLines:
             return cls.from_bytes(content)
         except ValueError as error:
             raise CopiedLinesError(f"{file} {error}") from error
+
+    def _known_bits(self) -> int:
+        return 64 - self._shift
+
+    def _kept(self) -> Iterator[int]:
+        """Yield what is known of every run's key: the bits of its bucket, then the rest."""
+        for bucket, count in enumerate(self._counts):
+            for rest in self._rests[self._ends[bucket] : self._ends[bucket] + count]:
+                yield bucket << _REST_BITS | rest
 
     def _holds(self, key: int) -> bool:
         place = key >> self._shift

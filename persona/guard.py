@@ -59,7 +59,7 @@ class Guard:
         """Return why `reply` may not be said by `persona` next in `conversation`, None where it may.
 
         The reason is one of "empty", "tag", "another speaker", "another's name", "loop", "punctuation", "ping",
-        "repeat", "copied" and "offensive", the first that holds.
+        "untrue", "repeat", "copied" and "offensive", the first that holds.
         """
         plain = unicodedata.normalize("NFKC", reply)
         words, personas = words_of(reply), (persona, *self.personas)
@@ -71,6 +71,7 @@ class Guard:
             ("loop", lambda: _runs_in_circles(words) or _says_it_again(words)),
             ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
             ("ping", lambda: bool(_PING.search(plain))),
+            ("untrue", lambda: any(_stands_in(words_of(one), words) for one in persona.untrue)),
             ("repeat", lambda: _repeats(words, conversation, persona, personas)),
             ("copied", lambda: self.copied is not None and self.copied(reply)),
             ("offensive", lambda: offensive is not None and offensive(reply)),
@@ -172,7 +173,12 @@ def _same_question(one: Sequence[str], other: Sequence[str]) -> bool:
     short, long = sorted((one, other), key=len)
     if len(short) < _SHORTEST_QUESTION or 2 * len(short) <= len(long):
         return False
-    return any(long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1))
+    return _stands_in(short, long)
+
+
+def _stands_in(run: Sequence[str], words: Sequence[str]) -> bool:
+    """Say whether `run` stands word after word in `words`."""
+    return bool(run) and any(words[at : at + len(run)] == run for at in range(len(words) - len(run) + 1))
 
 
 def _runs(words: Sequence[str], names: Collection[str]) -> Iterator[tuple[str, ...]]:

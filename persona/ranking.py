@@ -3,14 +3,15 @@
 The likeliest reply is not the best one: it is the one that fits everywhere (Holtzman et al. 2020, "The
 Curious Case of Neural Text Degeneration"). So four parts are weighed, all from the model's own
 log-probabilities, and the weights are tuned on held-out episodes or on what readers judged: see `training/tuning/`.
-A token, the best of eight replies would be a short one; in total, a rambling one: each part is held against
-what is usual for a reply of that length.
+A token, the best of eight replies would be a short one; in total, a rambling one: what a reply's length makes
+of a part is taken off, and the rest is held against the replies that it competes with.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 ELSEWHERE = (
     "I have to tell you something.",
@@ -37,17 +38,6 @@ class Evidence:
     nowhere: float | None = None
     elsewhere: tuple[float, ...] = ()
     others: tuple[float, ...] = ()
-
-
-class Usual(NamedTuple):
-    """What a part usually is for a reply of n tokens: `level` + `brevity` / n nats a token."""
-
-    level: float
-    brevity: float
-
-    def of(self, tokens: int) -> float:
-        """Return it for a reply of so many tokens."""
-        return self.level + self.brevity / tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +68,18 @@ class Parts:
             length,
         )
 
-    def unusual(self, usual: Mapping[str, Usual]) -> dict[str, float]:
-        """Return by how much each known part is above what is usual for a reply of this length.
-
-        Times the root of the length, in which a mean's spread shrinks: so that the best of some
-        replies is not the shortest, whose parts stray the furthest, nor the longest.
-        """
-        known = ((part, getattr(self, part)) for part in PARTS)
-        root = math.sqrt(self.tokens)
-        return {part: root * (value - usual[part].of(self.tokens)) for part, value in known if value is not None}
-
 
 PARTS = ("likelihood", "information", "persona_gain", "commonness")
-USUAL = {
-    "likelihood": Usual(-1.93, 1.16),
-    "information": Usual(0.25, 1.46),
-    "persona_gain": Usual(0.01, 0.12),
-    "commonness": Usual(-2.15, -0.04),
-}
-"""Measured on 890 candidates of an adapter of 2026-11-24; where a card has none of its own."""
+BREVITY = {"likelihood": 0.29, "information": 3.08, "persona_gain": 0.44, "commonness": -2.89}
+"""By how many nats a token each part grows with 1 / tokens among the replies to one message; where a card has none.
+
+Measured on 930 candidates of an adapter of 2026-11-30, half of them in scenes, half to strangers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each part counts, above what is `usual` for a reply's length; commonness is subtracted.
+    """How much each part counts, above what `brevity` makes of it and the replies' mean; commonness is subtracted.
 
     Only the weights' proportions matter. The defaults were set by reading what they pick; see docs/runs.md.
     """
@@ -110,17 +88,17 @@ class Weights:
     information: float = 1.0
     persona_gain: float = 0.5
     commonness: float = 0.3
-    usual: Mapping[str, Usual] = field(default_factory=lambda: USUAL)
+    brevity: Mapping[str, float] = field(default_factory=lambda: BREVITY)
 
     def __post_init__(self) -> None:
-        """Raise RankingError where a weight is not a number from 0 up, all are 0, or a part's usual is not known."""
+        """Raise RankingError where a weight is not a number from 0 up, all are 0, or a part's brevity is not known."""
         for name, value in self.by_part().items():
             if not _is_number(value) or value < 0:
                 raise RankingError(f"the ranking's weight {name!r} must be a number from 0 up, not {value!r}")
         if not any(self.by_part().values()):
             raise RankingError("at least one weight of the ranking must be above 0")
-        if missing := sorted(set(PARTS) - set(self.usual)):
-            raise RankingError(f"the ranking does not say what {missing[0]} usually is")
+        if missing := sorted(set(PARTS) - set(self.brevity)):
+            raise RankingError(f"the ranking does not say what brevity makes of {missing[0]}")
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> "Weights":
@@ -130,38 +108,60 @@ class Weights:
         """
         if not isinstance(table, Mapping):
             raise RankingError("the ranking's weights must be a table of numbers")
-        weights = {str(key): value for key, value in table.items() if key != "usual"}
+        weights = {str(key): value for key, value in table.items() if key not in ("brevity", "usual")}
         if unknown := sorted(set(weights) - set(PARTS)):
             raise RankingError(f"the ranking has the unknown weight {unknown[0]!r}; known are {', '.join(PARTS)}")
-        usual = {**USUAL, **_usual(table.get("usual", {}))}
-        return cls(**(dict.fromkeys(PARTS, 0.0) | weights), usual=usual) if weights else cls(usual=usual)
+        brevity = {**BREVITY, **_brevity(table)}
+        return cls(**(dict.fromkeys(PARTS, 0.0) | weights), brevity=brevity) if weights else cls(brevity=brevity)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain fields, as they stand in a card."""
-        return {**self.by_part(), "usual": {part: list(self.usual[part]) for part in PARTS}}
+        return {**self.by_part(), "brevity": {part: self.brevity[part] for part in PARTS}}
 
     def by_part(self) -> dict[str, float]:
         """Return the weights alone."""
         return {part: getattr(self, part) for part in PARTS}
 
-    def score(self, parts: Parts) -> float:
-        """Return what a reply is worth; only replies with the same parts can be compared."""
+    def scores(self, replies: Sequence[Parts]) -> list[float]:
+        """Return what each of the replies to one message is worth beside the others; all must have the same parts."""
         signs = {"commonness": -1.0}
-        weights, found = self.by_part(), parts.unusual(self.usual)
-        return sum(signs.get(part, 1.0) * weights[part] * value for part, value in found.items())
+        weights = self.by_part()
+        found = above_mean(replies, self.brevity)
+        return [sum(signs.get(part, 1.0) * weights[part] * value for part, value in one.items()) for one in found]
 
 
-def _usual(table: Any) -> dict[str, Usual]:
-    if not isinstance(table, Mapping) or not set(table) <= set(PARTS):
-        raise RankingError("what the ranking calls usual must be a table of its parts")
-    for part, pair in table.items():
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
-            raise RankingError(f"what is usual of {part} must be two numbers, not {pair!r}")
-    return {part: Usual(*map(float, pair)) for part, pair in table.items()}
+def above_mean(replies: Sequence[Parts], brevity: Mapping[str, float]) -> list[dict[str, float]]:
+    """Return by how much each known part of each reply is above the mean of all, its length allowed for.
+
+    Of each part `brevity` / tokens is taken off, then the mean over all tokens of the replies. What is left is
+    multiplied by the root of the length, in which a mean's spread shrinks: so that the best of some replies is not the
+    shortest, whose parts stray the furthest, nor the longest. The mean is their own since in one conversation every
+    reply is likelier than in another: all would be above a common one, and the longest first, or all below.
+    """
+    found: list[dict[str, float]] = [{} for _ in replies]
+    for part in PARTS:
+        known = [(at, one.tokens, getattr(one, part)) for at, one in enumerate(replies)]
+        off = [(at, tokens, value - brevity[part] / tokens) for at, tokens, value in known if value is not None]
+        mean = sum(tokens * value for _, tokens, value in off) / (sum(tokens for _, tokens, _ in off) or 1)
+        for at, tokens, value in off:
+            found[at][part] = math.sqrt(tokens) * (value - mean)
+    return found
+
+
+def _brevity(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a card says. Its "usual" of earlier versions, a line through all contexts, is something else."""
+    found = table.get("brevity", {})
+    if not isinstance(found, Mapping) or not set(found) <= set(PARTS):
+        raise RankingError("what the ranking calls brevity must be a table of its parts")
+    for part, value in found.items():
+        if not _is_number(value):
+            raise RankingError(f"the ranking's brevity of {part} must be a number, not {value!r}")
+    return {part: float(value) for part, value in found.items()}
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether this is a finite number; an integer beyond a float's range is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _mean_likelihood(logprobs: Iterable[float]) -> float:

@@ -7,7 +7,7 @@ True lines teach what the show is like; only readers can say which of eight answ
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,23 +101,25 @@ def split_judged(corpus: Corpus, file: Path | None) -> Split:
         raise CorpusError(f"{file} has replies to fewer than three first messages: none could be held out") from error
 
 
-def learned_judged(card: Card) -> str | None:
-    """Return the checksum of the judged replies that a checkpoint learned from last, here or before; None for none."""
-    stage: Any = card.training
-    while isinstance(stage, Mapping):
-        if found := stage.get("judged"):
-            return str(found)
-        stage = stage.get("start_from") or stage.get("before")
-    return None
+def learned_judged(card: Card) -> frozenset[str]:
+    """Return the checksums of the judged replies that a checkpoint learned from, in any stage or part of a mean."""
+    stages: list[Any] = [card.training]
+    found = set()
+    while stages:
+        stage = stages.pop()
+        if isinstance(stage, Mapping):
+            found |= {str(stage["judged"])} if stage.get("judged") else set()
+            stages += [stage.get("start_from"), stage.get("before"), *(stage.get("averaged") or ())]
+    return frozenset(found)
 
 
-def held_out_of(judged: Sequence[Judged], learned: str | None, file: Path | None) -> list[Judged]:
-    """Return those that a model held out, if `learned`, the checksum of what it learned from, is theirs; else all.
+def held_out_of(judged: Sequence[Judged], learned: Collection[str], file: Path | None) -> list[Judged]:
+    """Return those that a model held out, if one of `learned`, checksums of what it learned from, is theirs; else all.
 
     Raises CorpusError where they answer one first message alone: what is fitted to one is judged by another.
     """
     corpus = judged_corpus(judged)
-    taught = {scene.id for scene in split_judged(corpus, file).train} if corpus.sha256 == learned else set()
+    taught = {scene.id for scene in split_judged(corpus, file).train} if corpus.sha256 in learned else set()
     left = [one for one in judged if one.name not in taught]
     if len({one.said[0] for one in left}) < FEWEST:
         raise CorpusError(f"{file} has too few first messages that the model did not learn from: it takes {FEWEST}")

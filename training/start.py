@@ -13,7 +13,7 @@ from persona.card import read_card
 from training.options import Options, OptionsError
 from training.runfolder import RunFolder
 
-_TOLD = ("tokens_read", "learned_tokens", "steps", "minutes", "judged")
+_TOLD = ("tokens_read", "learned_tokens", "steps", "minutes", "judged", "averaged", "strength")
 
 
 @dataclass(frozen=True, slots=True)

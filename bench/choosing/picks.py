@@ -12,7 +12,7 @@ from training.tuning.reading import Read
 FIRST, ALL, PEOPLE = "the first that was drawn", "all parts", "people"
 A_TOKEN = "all parts a token, whatever the length"
 _SHORT = 3
-Score = Callable[[Parts], float]
+Scores = Callable[[Sequence[Parts]], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Picks:
 def picks(reads: Sequence[Read], weights: Weights) -> list[Picks]:
     """Return what was truly said, and the picks of every way to rank, in contexts with two candidates or more."""
     chosen_among = [read for read in reads if len(read.drawn) > 1]
-    ways: dict[str, Score | None] = {FIRST: None, **ways_to_rank(weights)}
+    ways: dict[str, Scores | None] = {FIRST: None, **ways_to_rank(weights)}
     return [
         Picks(PEOPLE, tuple(read.context.said for read in chosen_among)),
         *(Picks(name, tuple(pick(read.drawn, way).text for read in chosen_among)) for name, way in ways.items()),
     ]
 
 
-def ways_to_rank(weights: Weights) -> Mapping[str, Score]:
+def ways_to_rank(weights: Weights) -> Mapping[str, Scores]:
     """Return all parts, with and without regard to length, without each that has a weight, and two alone."""
     table = weights.by_part()
     weighing = [part for part in PARTS if table[part] > 0]
@@ -65,17 +65,18 @@ def ways_to_rank(weights: Weights) -> Mapping[str, Score]:
         f"{part} alone": replace(weights, **dict.fromkeys(PARTS, 0.0) | {part: 1.0})
         for part in ("likelihood", "information")
     }
-    ranked = {name: one.score for name, one in {ALL: weights, **left_out, **alone}.items()}
+    ranked = {name: one.scores for name, one in {ALL: weights, **left_out, **alone}.items()}
 
-    def a_token(parts: Parts) -> float:
+    def worth(parts: Parts) -> float:
         values = {part: getattr(parts, part) or 0.0 for part in PARTS}
         return sum((-1 if part == "commonness" else 1) * table[part] * value for part, value in values.items())
 
-    return ranked | {A_TOKEN: a_token}
+    return ranked | {A_TOKEN: lambda replies: [worth(one) for one in replies]}
 
 
-def pick(drawn: Sequence[tuple[Candidate, Evidence]], score: Score | None) -> Candidate:
-    """Return the best of the candidates; the first where there is no score."""
-    if score is None:
+def pick(drawn: Sequence[tuple[Candidate, Evidence]], scores: Scores | None) -> Candidate:
+    """Return the best of the candidates; the first where nothing scores them."""
+    if scores is None:
         return drawn[0][0]
-    return max(drawn, key=lambda one: score(Parts.of(one[1])))[0]
+    found = scores([Parts.of(known) for _, known in drawn])
+    return drawn[found.index(max(found))][0]

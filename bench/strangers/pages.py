@@ -41,7 +41,8 @@ def instructions(example_id: str) -> str:
 def figures(found: Tally) -> str:
     """Return all figures as tables in Markdown."""
     last = found.origins[-1]
-    heads = ["", "counts", "share", f"times {plain(last)}'s share", "sensible", "in character", "fallback lines"]
+    compared = [f"times {plain(last)}'s share"] if len(found.origins) > 1 else []
+    heads = ["", "counts", "share", *compared, "sensible", "in character", "fallback lines"]
     shown = sum(bool(one.judged.verdicts) for one in found.places)
     kappas = ", ".join(f"{question} {_number(found.kappa(question))}" for question in QUESTIONS)
     kinds = [[kind, *(_of(found.count(one, kind=kind)) for one in found.origins)] for kind in found.kinds]
@@ -74,12 +75,12 @@ def plain(text: str) -> str:
 
 
 def _row(found: Tally, origin: str) -> list[str]:
-    is_last = origin == found.origins[-1]
+    ratios = ["" if origin == found.origins[-1] else _interval(found.ratio(origin))] if len(found.origins) > 1 else []
     return [
         plain(origin),
         _of(found.count(origin)),
         _interval(found.share(origin), percent=True),
-        "" if is_last else _interval(found.ratio(origin)),
+        *ratios,
         *(str(found.count(origin, question)[0]) for question in ("sensible", "in character")),
         str(found.fallbacks(origin)),
     ]

@@ -107,7 +107,10 @@ class Ranker:
 
     def _sorted(self, rated: Iterable[Rated]) -> list[Rated]:
         """Sort by score; by likelihood alone where that is all there is, and last where there is nothing."""
-        scored = [replace(one, score=None if one.parts is None else self._weights.score(one.parts)) for one in rated]
+        rated = list(rated)
+        known = [parts for one in rated if (parts := one.parts) is not None]
+        scores = iter(self._weights.scores(known))
+        scored = [replace(one, score=None if one.parts is None else next(scores)) for one in rated]
         return sorted(scored, key=_worth, reverse=True)
 
     def _say_once(self, sentence: str) -> None:

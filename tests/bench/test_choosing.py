@@ -42,7 +42,7 @@ def test_a_part_without_weight_is_not_left_out_again() -> None:
 
 def test_without_regard_to_length_the_short_one_wins() -> None:
     long = Candidate("I had a pizza.", -9.0, 6, "stop"), Evidence(6, -9.0)
-    short = Candidate("Yeah.", -2.4, 2, "stop"), Evidence(2, -2.4)
+    short = Candidate("Yeah.", -2.9, 2, "stop"), Evidence(2, -2.9)
     found = {one.name: one.texts for one in picks([Read(CONTEXT, (), (long, short))], Weights(1, 0, 0, 0))}
     assert found[A_TOKEN] == ("Yeah.",)
     assert found[ALL] == ("I had a pizza.",)

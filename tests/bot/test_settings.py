@@ -32,7 +32,7 @@ def test_nothing_needs_to_be_set() -> None:
         *[None] * 3,
         60,
     )
-    assert (settings.temperature, settings.top_p, settings.device, settings.log_level) == (0.6, 0.95, "auto", "INFO")
+    assert (settings.temperature, settings.top_p, settings.device, settings.log_level) == (0.8, 0.95, "auto", "INFO")
     assert settings.data_dir.is_absolute()
     assert settings.data_dir != settings.cache_dir
 

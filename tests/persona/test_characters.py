@@ -43,6 +43,7 @@ def test_a_persona_of_ones_own(tmp_path: Path) -> None:
         ('[[character]]\nid = "a"\nname = "A"\nvoice = "x"', "unknown field 'voice'"),
         ('[[character]]\nid = "a"\nname = "A"\nfallbacks = []', "at least one line"),
         ('[[character]]\nid = "a"\nname = "A"\naliases = [1]', "list of texts"),
+        ('[[character]]\nid = "a"\nname = "A"\nuntrue = "my wife"', "'untrue' must be a list of texts"),
         ('[[character]]\nid = "a"\nname = "A"\n[[character]]\nid = "a"\nname = "B"', "same id"),
     ],
 )

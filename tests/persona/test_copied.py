@@ -122,3 +122,20 @@ def test_reading_and_asking_take_no_time(tmp_path: Path) -> None:
     assert copied is not None
     assert time.process_time() - began < 0.1
     assert len(copied) > 500_000
+
+
+def test_a_union_holds_what_each_holds_and_hardly_anything_else() -> None:
+    lines = [" ".join(f"w{number * 9 + at}" for at in range(9)) for number in range(3000)]
+    sets = [CopiedLines.of(lines[:1500]), CopiedLines.of(lines[1000:2000]), CopiedLines.of(lines[:600])]
+    union = CopiedLines.union(sets)
+    assert union is not None
+    assert all(union.copies(line) for line in lines[:2000])
+    assert sum(union.copies(line) for line in lines[2000:]) <= 5
+    assert len(union) == pytest.approx(4000, abs=5)
+    again = CopiedLines.from_bytes(union.to_bytes())
+    assert all(again.copies(line) for line in lines[:2000])
+
+
+def test_a_union_with_a_set_too_small_for_it_is_none() -> None:
+    lines = [" ".join(f"w{number * 9 + at}" for at in range(9)) for number in range(3000)]
+    assert CopiedLines.union([CopiedLines.of(lines), CopiedLines.of(lines[:1])]) is None

@@ -347,3 +347,25 @@ def test_a_persona_outside_the_guards_own_is_known_too():
     ann = Persona.from_speaker("Ann Lee")
     assert Guard(()).refusal("Ann Lee: hello", SCENE, ann) == "another speaker"
     assert Guard(()).refusal("Monica: hello", SCENE, ann) is None
+
+
+@pytest.mark.parametrize("reply", ["I'm a waitress.", "Well, I’M A WAITRESS!", "My son is six."])
+def test_what_a_character_is_not_is_refused(reply):
+    assert reason(reply) == "untrue"
+
+
+def test_what_is_untrue_of_one_is_true_of_another():
+    rachel = find_persona("rachel", FRIENDS)
+    assert GUARD.refusal("I'm a waitress.", SCENE, rachel) is None
+    assert Guard((Persona("a", "A", untrue=("...", "my cat")),)).refusal("my cat is here", SCENE, JOEY) is None
+    alone = Persona("a", "A", untrue=("...", "My cat"))
+    assert Guard((alone,)).refusal("I love my cat.", SCENE, alone) == "untrue"
+    assert Guard((alone,)).refusal("I love my dog.", SCENE, alone) is None
+
+
+def test_the_six_may_be_what_their_premises_say():
+    trades = ("joey", "an actor"), ("monica", "a chef"), ("phoebe", "a masseuse"), ("ross", "a paleontologist")
+    for name, trade in trades:
+        for one in FRIENDS:
+            said = GUARD.refusal(f"I'm {trade}.", SCENE, one)
+            assert (said == "untrue") == (one.id != name), (one.id, trade)

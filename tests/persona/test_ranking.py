@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from persona.ranking import PARTS, USUAL, Evidence, Parts, RankingError, Usual, Weights
+from persona.ranking import BREVITY, PARTS, Evidence, Parts, RankingError, Weights, above_mean
 
-PLAIN = dict.fromkeys(PARTS, Usual(0.0, 0.0))
+PLAIN = dict.fromkeys(PARTS, 0.0)
 ONE_EACH = Weights(1, 1, 1, 1, PLAIN)
 
 
 def test_what_was_not_asked_is_worth_nothing() -> None:
-    alone = Parts.of(Evidence(5, -10.0))
-    assert alone == Parts(-2.0, tokens=5)
-    assert ONE_EACH.score(alone) == Weights(1, 0, 0, 0, PLAIN).score(alone)
-    assert Weights(0, 1, 1, 1).score(alone) == 0, "whatever it usually is"
+    assert Parts.of(Evidence(5, -10.0)) == Parts(-2.0, tokens=5)
+    rivals = [Parts.of(Evidence(5, -10.0)), Parts.of(Evidence(5, -20.0))]
+    assert ONE_EACH.scores(rivals) == Weights(1, 0, 0, 0, PLAIN).scores(rivals)
+    assert Weights(0, 1, 1, 1).scores(rivals) == [0, 0]
 
 
 def test_information_is_how_much_likelier_the_reply_is_here_than_nowhere() -> None:
@@ -31,11 +31,19 @@ def test_a_part_is_what_a_token_is_worth() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 5, 40])
-def test_no_length_is_worth_anything_by_itself(size: int) -> None:
-    usual = Parts(*(USUAL[part].of(size) for part in PARTS), size)
-    assert Weights().score(usual) == pytest.approx(0)
-    better = Parts(usual.likelihood + 1 / math.sqrt(size), *(getattr(usual, part) for part in PARTS[1:]), size)
-    assert Weights().score(better) == pytest.approx(1), "one standard step of a mean, however many it is the mean of"
+@pytest.mark.parametrize("level", [-3.0, -0.5])
+def test_no_length_is_worth_anything_by_itself_in_any_conversation(size: int, level: float) -> None:
+    def ordinary(tokens: int) -> Parts:
+        return Parts(*(level + BREVITY[part] / tokens for part in PARTS), tokens)
+
+    assert Weights().scores([ordinary(size), ordinary(1), ordinary(8), ordinary(60)]) == pytest.approx([0] * 4)
+
+
+def test_a_part_is_held_against_the_mean_of_all_tokens_and_strays_as_the_root_of_the_length() -> None:
+    rivals = [Parts(-1.0, tokens=9), Parts(-2.0, tokens=1)]
+    assert [one["likelihood"] for one in above_mean(rivals, PLAIN)] == pytest.approx([3 * 0.1, -0.9])
+    assert above_mean([Parts(-1.0, 2.0, tokens=4)], PLAIN) == [{"likelihood": 0.0, "information": 0.0}], "alone"
+    assert above_mean([], PLAIN) == []
 
 
 def test_persona_gain_is_against_any_other_name() -> None:
@@ -49,12 +57,14 @@ def test_what_everybody_says_everywhere_costs() -> None:
     dull = Parts.of(Evidence(3, -6.0, elsewhere=(-6.0, -6.0, -6.0)))
     rare = Parts.of(Evidence(3, -6.0, elsewhere=(-30.0, -30.0, -30.0)))
     assert dull.commonness == pytest.approx(-2.0)
-    assert Weights(0, 0, 0, 1).score(rare) > Weights(0, 0, 0, 1).score(dull)
+    common, uncommon = Weights(0, 0, 0, 1).scores([dull, rare])
+    assert uncommon > common
 
 
 def test_the_score_is_the_weighted_sum() -> None:
-    assert ONE_EACH.score(Parts(-2.0, 15.0, 3.0, -4.0)) == -2.0 + 15.0 + 3.0 + 4.0
-    assert Weights(2.0, 0.1, 0.5, 0, PLAIN).score(Parts(-2.0, 15.0, 3.0, -4.0)) == pytest.approx(-4.0 + 1.5 + 1.5)
+    rivals = [Parts(-2.0, 15.0, 3.0, -4.0), Parts(0.0, 5.0, 1.0, 0.0)]
+    assert ONE_EACH.scores(rivals) == [-1.0 + 5.0 + 1.0 + 2.0, 1.0 - 5.0 - 1.0 - 2.0]
+    assert Weights(2.0, 0.1, 0.5, 0, PLAIN).scores(rivals)[0] == pytest.approx(-2.0 + 0.5 + 0.5)
 
 
 def test_very_unlikely_replies_are_still_compared() -> None:
@@ -67,11 +77,11 @@ def test_weights_make_a_round_trip_through_a_card() -> None:
     assert Weights.from_mapping(ONE_EACH.to_mapping()) == ONE_EACH
     assert Weights.from_mapping({}) == Weights()
     assert Weights.from_mapping({"information": 2}) == Weights(0, 2, 0, 0)
-    known = {"likelihood": [-3, 0.5]}
-    assert Weights.from_mapping({"usual": known}).usual == USUAL | {"likelihood": Usual(-3.0, 0.5)}
+    assert Weights.from_mapping({"brevity": {"likelihood": 2}}).brevity == BREVITY | {"likelihood": 2.0}
+    assert Weights.from_mapping({"usual": {"likelihood": [-3, 0.5]}}) == Weights(), "a card of an earlier version"
 
 
-@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "1", None, True])
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, 10**400, "1", None, True])
 @pytest.mark.parametrize("name", PARTS)
 def test_a_weight_is_a_number_from_0_up(name: str, value: Any) -> None:
     with pytest.raises(RankingError, match=name):
@@ -84,11 +94,9 @@ def test_a_weight_is_a_number_from_0_up(name: str, value: Any) -> None:
         ({"charm": 1.0}, "unknown weight 'charm'"),
         ({"information": 0}, "at least one"),
         ([1], "must be a table"),
-        ({"usual": 3}, "must be a table of its parts"),
-        ({"usual": {"charm": [1, 2]}}, "must be a table of its parts"),
-        ({"usual": {"likelihood": [1]}}, "likelihood must be two numbers"),
-        ({"usual": {"likelihood": [1, math.nan]}}, "likelihood must be two numbers"),
-        ({"usual": {"likelihood": "ab"}}, "likelihood must be two numbers"),
+        ({"brevity": 3}, "must be a table of its parts"),
+        ({"brevity": {"charm": 1}}, "must be a table of its parts"),
+        ({"brevity": {"likelihood": [1, 2]}}, "brevity of likelihood must be a number"),
     ],
 )
 def test_a_table_that_ranks_nothing_is_refused(table: Any, complaint: str) -> None:

@@ -93,15 +93,21 @@ def test_what_a_model_learned_from_is_left_out_if_it_is_this_very_file() -> None
     left = held_out_of(judged, learned, None)
     assert 0 < len(left) < 30
     assert {one.name for one in left}.isdisjoint(one.id for one in split_judged(judged_corpus(judged), None).train)
-    assert held_out_of(judged, "another file's", None) == held_out_of(judged, None, None) == judged
+    assert held_out_of(judged, {"another file's"}, None) == held_out_of(judged, (), None) == judged
 
 
 def test_what_was_learned_in_an_earlier_stage_is_known() -> None:
     card = Card(BaseCard("toy", "0" * 64), "chatml", "adapter", (JOEY,))
-    assert learned_judged(card) is None
-    for training in ({"judged": "ab"}, {"start_from": {"judged": "ab"}}, {"start_from": {"before": {"judged": "ab"}}}):
-        assert learned_judged(replace(card, training=training)) == "ab"
-    assert learned_judged(replace(card, training={"start_from": {"sha256": "0"}})) is None
+    assert learned_judged(card) == set()
+    averaged = {"averaged": [{"judged": "ab"}, {"start_from": {"judged": "cd"}}]}
+    for training, known in (
+        ({"judged": "ab"}, {"ab"}),
+        ({"start_from": {"judged": "ab"}}, {"ab"}),
+        ({"judged": "cd", "start_from": {"before": {"judged": "ab"}}}, {"ab", "cd"}),
+        ({"start_from": averaged}, {"ab", "cd"}),
+        ({"start_from": {"sha256": "0"}}, set()),
+    ):
+        assert learned_judged(replace(card, training=training)) == known
 
 
 def test_prompts_that_read_alike_are_kept_apart() -> None:

@@ -37,7 +37,7 @@ _TRAINED_WITH = {
     "masked_share": "share of scenes with a masked name", "prompt_weight": "weight of the other speakers' lines",
     "contrast": "weight of telling the speaker from another", "exchanges_share": "share of exchanges with strangers",
     "judged_share": "share of replies that readers judged", "keep_last": "the last checkpoint is kept",
-    "seed": "seed", "torch": "torch", "transformers": "transformers",
+    "strength": "strength of what was learned", "seed": "seed", "torch": "torch", "transformers": "transformers",
 }  # fmt: skip
 
 
@@ -112,9 +112,17 @@ def _told(card: Card) -> dict[str, Any]:
         "measures": list(_rows(card.measures)),
         "split": _plain(str(card.measures.get("split", "validation"))),
         "interval": _interval(card.measures),
-        "training": [(name, _plain(str(card.training[key]))) for key, name in _TRAINED_WITH.items()
-                     if card.training.get(key) not in (None, "")],
+        "training": [*_averaged(card.training), *(
+            (name, _plain(str(card.training[key]))) for key, name in _TRAINED_WITH.items()
+            if card.training.get(key) not in (None, "")
+        )],
     }  # fmt: skip
+
+
+def _averaged(training: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tell which adapters this is the mean of, each by its share and its checksum."""
+    for one in training.get("averaged", ()):
+        yield f"{100 * one['share']:.0f} % of the average", f"the adapter `{one['sha256'][:12]}`"
 
 
 def _corpora(card: Card) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from persona.ranking import PARTS, Evidence, Parts, Usual
+from persona.ranking import PARTS, Evidence, Parts, above_mean
 from training.tuning.logit import first_wins, fit
 from training.tuning.reading import Read
 
@@ -85,21 +85,21 @@ class Row:
     difference: Share
 
 
-def sets_of(read: Read, usual: Mapping[str, Usual]) -> Sets:
-    """Return the choices of a context that was read, each part held against what is `usual`."""
+def sets_of(read: Read, brevity: Mapping[str, float]) -> Sets:
+    """Return the choices of a context that was read, each part held against the others, `brevity` allowed for."""
     said, rest, context = read.replies[0], iter(read.replies[1:]), read.context
     sets = {"same": context.same, "others": context.others, "garbled": context.garbled}
     found = {name: list(itertools.islice(rest, len(texts))) for name, texts in sets.items()}
     found["drawn"] = [known for _, known in read.drawn]
-    return Sets(context.episode, **{name: matrix([said, *some], usual) for name, some in found.items() if some})
+    return Sets(context.episode, **{name: matrix([said, *some], brevity) for name, some in found.items() if some})
 
 
-def matrix(replies: Iterable[Evidence], usual: Mapping[str, Usual]) -> Tensor:
-    """Return by how much the parts of replies are above the usual (replies, P): of each, more is better.
+def matrix(replies: Iterable[Evidence], brevity: Mapping[str, float]) -> Tensor:
+    """Return by how much the parts of replies are above the mean of all (replies, P): of each, more is better.
 
     Commonness has its sign turned, and 0 stands for what was not asked.
     """
-    found = [Parts.of(one).unusual(usual) for one in replies]
+    found = above_mean([Parts.of(one) for one in replies], brevity)
     signs = [-1.0 if part == "commonness" else 1.0 for part in PARTS]
     rows = [[sign * one.get(part, 0.0) for part, sign in zip(PARTS, signs, strict=True)] for one in found]
     return torch.tensor(rows, dtype=torch.float64)

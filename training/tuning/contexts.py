@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from persona.characters import Persona
 from persona.dialogue import Scene, Turn
@@ -71,6 +71,13 @@ def choose_contexts(scenes: Sequence[Scene], personas: Sequence[Persona], count:
     return chosen
 
 
+def choose_conversations(scenes: Sequence[Scene], personas: Sequence[Persona], count: int, seed: int) -> list[Context]:
+    """Choose `count` contexts like these, without any line that what was said is to be told from; fewer, or none."""
+    places = [one for one in _places(scenes, personas) if one.at]
+    random.Random(f"{seed}:conversations").shuffle(places)  # noqa: S311 - sampling, not secrets
+    return [_conversation(one) for one in places[:count]]
+
+
 def _places(scenes: Sequence[Scene], personas: Sequence[Persona]) -> Iterator[_Place]:
     by_name = {one.name: one for one in personas}
     for scene in scenes:
@@ -88,16 +95,17 @@ def _context(place: _Place, places: Sequence[_Place], draw: random.Random) -> Co
     rivals = _lines(place, [one for one in elsewhere if one.before == place.before])[:OTHERS]
     draw.shuffle(others)
     others = [*rivals, *(one for one in others if one not in rivals)]
-    before: tuple[Turn, ...] = place.before[-TURNS:]
-    return Context(
-        place.scene.episode,
-        Scene(before),
-        place.persona,
-        place.said,
-        tuple(draw.sample(same, SAME)),
-        tuple(others[:OTHERS]) if len(others) >= OTHERS else (),
-        _garbled(place.said, draw),
+    return replace(
+        _conversation(place),
+        same=tuple(draw.sample(same, SAME)),
+        others=tuple(others[:OTHERS]) if len(others) >= OTHERS else (),
+        garbled=_garbled(place.said, draw),
     )
+
+
+def _conversation(place: _Place) -> Context:
+    before: tuple[Turn, ...] = place.before[-TURNS:]
+    return Context(place.scene.episode, Scene(before), place.persona, place.said, ())
 
 
 def _lines(place: _Place, places: Sequence[_Place]) -> list[str]:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from persona.dialogue import Scene
-from persona.ranking import Usual
 from training.judged import Judged
 from training.tuning.ablation import matrix
 from training.tuning.contexts import Context
@@ -39,6 +38,6 @@ def context_of(judged: Judged) -> Context:
     return Context(judged.scene.episode, Scene(judged.turns), judged.persona, first, tuple(rest))
 
 
-def judged_replies(judged: Judged, read: Read, usual: Mapping[str, Usual]) -> JudgedReplies:
-    """Return what was read of the replies, each part held against what is `usual`."""
-    return JudgedReplies(read.context.episode, matrix(read.replies, usual), len(judged.good))
+def judged_replies(judged: Judged, read: Read, brevity: Mapping[str, float]) -> JudgedReplies:
+    """Return what was read of the replies, each part held against the others, `brevity` allowed for."""
+    return JudgedReplies(read.context.episode, matrix(read.replies, brevity), len(judged.good))

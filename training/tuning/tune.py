@@ -19,7 +19,7 @@ from bot.engine.shipped import checkpoint_folder
 from persona.card import Card, CardError, read_card
 from persona.characters import Persona
 from persona.copied import CopiedLines
-from persona.ranking import PARTS, Usual, Weights
+from persona.ranking import BREVITY, PARTS, Weights
 from training.copied_lines import add_copied_lines
 from training.corpus import Corpus, CorpusError, load_corpus
 from training.exchanges import load_exchanges
@@ -27,11 +27,11 @@ from training.held_out import choose_held_out
 from training.judged import Judged, held_out_of, learned_judged, read_judged
 from training.split import split_scenes
 from training.tuning.ablation import Choices, Row, ablation, sets_of
-from training.tuning.contexts import Context, choose_contexts
+from training.tuning.brevity import brevity_of
+from training.tuning.contexts import Context, choose_contexts, choose_conversations
 from training.tuning.judged import context_of, judged_replies
 from training.tuning.logit import fit
 from training.tuning.reading import Read, Reader, Step
-from training.tuning.usual import usual_of
 
 CONTEXTS, CANDIDATES = 60, 8
 Tell = Callable[[str], None]
@@ -45,9 +45,9 @@ class TuningError(RuntimeError):
 class Question:
     """Which checkpoint is tuned on which corpus, or on the replies in the file `judged`.
 
-    `corpora` are folders or names: the first is measured on, the others are what else the checkpoint
-    learned from. `candidates` are drawn for each of `contexts` to see how the ranking fares among them.
-    Where there are judged replies nothing else is looked at, and corpora may be missing.
+    `corpora` are folders or names: the first is measured on, the others are what else the checkpoint learned from.
+    `candidates` are drawn for each of `contexts` to see how the ranking fares among them, and what their length does.
+    Where there are judged replies, weights are fitted to them alone, and corpora may be missing.
     """
 
     model: Path
@@ -121,7 +121,8 @@ def measure(question: Question, step: Step = _silent) -> Tuned:
         card = read_card(folder)
         if question.judged:
             judged = read_judged(question.judged, card.characters)
-            return _by_readers(held_out_of(judged, learned_judged(card), question.judged), folder, question, step)
+            held_out = held_out_of(judged, learned_judged(card), question.judged)
+            return _by_readers(held_out, card, folder, question, step)
         return _by_true_lines(card, folder, question, step)
     except (CardError, CorpusError, EngineError) as error:
         raise TuningError(str(error)) from error
@@ -132,27 +133,33 @@ def _by_true_lines(card: Card, folder: Path, question: Question, step: Step) -> 
         raise TuningError("there is nothing to tune on: name a corpus, or a file of judged replies")
     contexts, title = _contexts(card, load_corpus(question.corpora[0], question.cache), question)
     reads, milliseconds = asyncio.run(_read(folder, contexts, question, step))
-    usual = usual_of([known for one in reads for _, known in one.drawn])
-    choices = [sets_of(one, usual) for one in reads]
-    return _fitted(f"{title}: the true line first", choices, usual, milliseconds, reads)
+    brevity = brevity_of(reads)
+    choices = [sets_of(one, brevity) for one in reads]
+    return _fitted(f"{title}: the true line first", choices, brevity, milliseconds, reads)
 
 
-def _by_readers(judged: Sequence[Judged], folder: Path, question: Question, step: Step) -> Tuned:
-    """Fit the weights to judged replies; what is usual is that of the checkpoint's own, some of which are drawn."""
+def _by_readers(judged: Sequence[Judged], card: Card, folder: Path, question: Question, step: Step) -> Tuned:
+    """Fit the weights to judged replies; what length does is seen in candidates that the checkpoint draws itself.
+
+    Half of those are drawn in scenes of the corpus: strangers get hardly a short reply, so that they alone would say
+    nothing of those. Where there is no corpus, it is what it is elsewhere.
+    """
+    half = question.contexts // 2 if question.corpora else 0
+    scenes = _conversations(card, load_corpus(question.corpora[0], question.cache), question, half) if half else []
     nothing_drawn = dataclasses.replace(question, candidates=0)
     reads, _ = asyncio.run(_read(folder, [context_of(one) for one in judged], nothing_drawn, step))
-    contexts = [dataclasses.replace(context_of(one), same=()) for one in judged[: question.contexts]]
-    own, milliseconds = asyncio.run(_read(folder, contexts, question, step))
-    usual = usual_of([known for one in own for _, known in one.drawn])
-    choices = [judged_replies(*one, usual) for one in zip(judged, reads, strict=True)]
+    strangers = [dataclasses.replace(context_of(one), same=()) for one in judged[: question.contexts - half]]
+    own, milliseconds = asyncio.run(_read(folder, [*strangers, *scenes], question, step))
+    brevity = brevity_of(own) if scenes else BREVITY
+    choices = [judged_replies(*one, brevity) for one in zip(judged, reads, strict=True)]
     title = f"judged replies to {len(judged)} messages: a good one first"
-    return _fitted(title, choices, usual, milliseconds, reads)
+    return _fitted(title, choices, brevity, milliseconds, [*reads, *own])
 
 
 def _fitted(
     title: str,
     choices: Sequence[Choices],
-    usual: Mapping[str, Usual],
+    brevity: Mapping[str, float],
     milliseconds: Mapping[str, float],
     reads: Sequence[Read],
 ) -> Tuned:
@@ -162,7 +169,7 @@ def _fitted(
     weights = dict(zip(PARTS, (round(float(one), 4) for one in found.weights), strict=True))
     standard = dict(zip(PARTS, (round(float(one), 4) for one in found.standard), strict=True))
     refused = tuple(PARTS[at] for at in found.refused)
-    tuned = Weights(**weights, usual=usual)
+    tuned = Weights(**weights, brevity=brevity)
     return Tuned(title, tuned, standard, refused, tuple(ablation(choices)), milliseconds, tuple(reads))
 
 
@@ -185,19 +192,28 @@ def _counted(corpus: Corpus, contexts: Sequence[Context]) -> str:
 
 
 def _exchanges_of(card: Card) -> Corpus | None:
-    """Return the project's exchanges if the checkpoint learned these very ones, so that what it held out is known."""
+    """Return the project's exchanges if the checkpoint learned these and no others: then what it held out is known."""
     exchanges = load_exchanges(None, card.characters)
-    learned = {one.get("sha256") for one in card.data}
-    return exchanges if exchanges and exchanges.sha256 in learned else None
+    learned = {one.get("sha256") for one in card.data if exchanges and one.get("name") == exchanges.name}
+    return exchanges if exchanges and learned == {exchanges.sha256} else None
+
+
+def _conversations(card: Card, corpus: Corpus, question: Question, count: int) -> list[Context]:
+    scenes = choose_held_out(corpus, "validation", [card]).scenes
+    return choose_conversations(scenes, _speaking(card, corpus), count, question.seed)
+
+
+def _speaking(card: Card, corpus: Corpus) -> list[Persona]:
+    speakers = corpus.speakers()
+    personas = [one for one in card.characters if one.name in speakers]
+    if not personas:
+        raise CorpusError(f"none of the checkpoint's characters speaks in {corpus.name}")
+    return personas
 
 
 def _of_the_show(card: Card, corpus: Corpus, question: Question, count: int) -> list[Context]:
     scenes = choose_held_out(corpus, "validation", [card]).scenes
-    speakers = corpus.speakers()
-    personas: Sequence[Persona] = [one for one in card.characters if one.name in speakers]
-    if not personas:
-        raise CorpusError(f"none of the checkpoint's characters speaks in {corpus.name}")
-    contexts = choose_contexts(scenes, personas, count, question.seed)
+    contexts = choose_contexts(scenes, _speaking(card, corpus), count, question.seed)
     if len({one.episode for one in contexts}) < 2:
         raise CorpusError(f"{corpus.name} holds out too few {corpus.unit}s: it takes two to tune on one, and test")
     return contexts

@@ -7,12 +7,12 @@ import torch
 
 from persona.characters import find_persona, friends
 from persona.dialogue import Scene, Turn
-from persona.ranking import PARTS, Evidence, Usual
+from persona.ranking import PARTS, Evidence
 from training.tuning.ablation import ALL, Sets, ablation, held_out_hits, matrix, sets_of, share
 from training.tuning.contexts import Context
 from training.tuning.reading import Read
 
-PLAIN = dict.fromkeys(PARTS, Usual(0.0, 0.0))
+PLAIN = dict.fromkeys(PARTS, 0.0)
 NOISE = torch.Generator().manual_seed(3)
 
 
@@ -69,8 +69,10 @@ def test_episodes_are_what_the_interval_is_over() -> None:
 
 
 def test_rows_are_the_parts_with_more_always_better() -> None:
-    table = matrix([Evidence(4, -8.0, -20.0, (-12.0,), (-9.0,)), Evidence(2, -8.0)], PLAIN)
-    assert table.tolist() == [[-4.0, 6.0, 0.5, 6.0], [-4.0 * 2**0.5, 0.0, 0.0, 0.0]], "times the root of the length"
+    some, more = Evidence(4, -8.0, -20.0, (-12.0,), (-9.0,)), Evidence(4, -16.0, -16.0, (-8.0,), (-16.0,))
+    table = matrix([some, more, Evidence(4, -12.0)], PLAIN)
+    ours = [2.0, 3.0, 0.25, 1.0]  # above the mean of those that know it, times the root of the length
+    assert table.tolist() == [ours, [-one for one in ours], [0.0, 0.0, 0.0, 0.0]]
 
 
 def test_the_sets_of_a_context_share_what_was_said() -> None:
@@ -78,7 +80,7 @@ def test_the_sets_of_a_context_share_what_was_said() -> None:
     context = Context("e1", Scene((Turn("Ann", "hi"),)), joey, "hey", ("a",) * 19, ("b",) * 9, ("c",) * 9)
     replies = tuple(Evidence(1, -float(number)) for number in range(38))
     sets = sets_of(Read(context, replies), PLAIN)
-    places = {name: (-choice[:, 0]).tolist() for name, choice in sets.named().items()}
+    places = {name: (choice[0, 0] - choice[:, 0]).tolist() for name, choice in sets.named().items()}
     assert places == {"same": [*range(20)], "others": [0, *range(20, 29)], "garbled": [0, *range(29, 38)]}
 
 

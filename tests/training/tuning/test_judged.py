@@ -4,7 +4,7 @@ import torch
 
 from persona.characters import find_persona, friends
 from persona.harmless import GUEST
-from persona.ranking import PARTS, Evidence, Usual
+from persona.ranking import PARTS, Evidence
 from training.judged import Judged
 from training.tuning.ablation import ALL, ablation
 from training.tuning.judged import JudgedReplies, context_of, judged_replies
@@ -22,11 +22,11 @@ def test_a_context_asks_about_the_good_ones_first() -> None:
 
 
 def test_each_good_reply_is_told_from_all_bad_ones() -> None:
-    plain = dict.fromkeys(PARTS, Usual(0.0, 0.0))
+    plain = dict.fromkeys(PARTS, 0.0)
     judged = Judged(("lunch?",), JOEY, ("A sandwich.", "Two."), ("Table.", "Chair."))
     read = Read(context_of(judged), tuple(Evidence(1, -float(number)) for number in range(4)))
     choices = judged_replies(judged, read, plain)
-    assert [one[:, 0].tolist() for one in choices.taught()] == [[0, -2, -3], [-1, -2, -3]]
+    assert [one[:, 0].tolist() for one in choices.taught()] == [[1.5, -0.5, -1.5], [0.5, -0.5, -1.5]]
     likelier, unlikelier = torch.eye(len(PARTS), dtype=torch.float64)[0], -torch.eye(len(PARTS), dtype=torch.float64)[0]
     assert choices.first(likelier) == {"judged": True}
     assert choices.first(unlikelier) == {"judged": False}

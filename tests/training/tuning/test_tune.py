@@ -14,13 +14,14 @@ from persona.characters import find_persona, friends
 from persona.copied import CopiedLines
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
-from persona.ranking import PARTS, Weights
+from persona.ranking import BREVITY, PARTS, Weights
 from tests.toys import toy_llama
 from tests.training.conftest import write_corpus
 from tests.training.tuning.plays import JOEY, MONICA, play
 from training.corpus import load_corpus
 from training.exchanges import load_exchanges
 from training.split import split_scenes
+from training.tuning.brevity import FEWEST, brevity_of
 from training.tuning.tune import Question, Tuned, TuningError, measure
 
 LEARNED = "Once upon a time there was a bowl that nobody wanted to wash."
@@ -107,7 +108,8 @@ def test_half_of_what_a_checkpoint_is_tuned_on_is_talk_with_strangers_where_it_l
     assert ("exchanges: 4 lines of" in tuned.title) is (theirs > 0)
 
 
-def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
+def judged_file(house: Path) -> Path:
+    """Write what a reader thought of four replies to each of eight messages."""
     rows = [
         {"prompt": prompt, "character": who, "reply": reply, "counts": counts}
         for prompt in ("who ate the soup?", "hello", "where is my hat?", "why me")
@@ -121,6 +123,11 @@ def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
     ]
     file = house / "judged.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
+    file = judged_file(house)
     done = CliRunner().invoke(
         app("tune"),
         ["tune", "--model", str(house / "model"), "--judged", str(file), "--json"],
@@ -131,6 +138,28 @@ def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
     assert found["title"] == "judged replies to 8 messages: a good one first"
     assert found["rows"][0].keys() == {"name", "judged", "difference"}
     assert read_card(house / "model").ranking == found["weights"]
+
+
+@pytest.mark.parametrize(("corpora", "in_scenes"), [((), 0), (("show",), 3)])
+def test_what_length_does_is_seen_in_scenes_too_where_there_is_a_corpus(
+    house: Path, corpora: tuple[str, ...], in_scenes: int
+) -> None:
+    places = tuple(str(house / one) for one in corpora)
+    tuned = measure(question(house, corpora=places, judged=judged_file(house), contexts=6, candidates=8))
+    assert [len(read.replies) for read in tuned.reads] == [4] * 8 + [1] * 6
+    own = tuned.reads[8:]
+    assert sum(read.context.conversation.turns[0].name != GUEST for read in own) == in_scenes
+    assert sum(len(read.drawn) for read in own) >= FEWEST, "too few to see anything"
+    assert tuned.weights.brevity == (brevity_of(own) if in_scenes else BREVITY)
+    assert brevity_of(own) != BREVITY
+
+
+def test_a_corpus_that_is_not_there_is_said_before_anything_is_read(house: Path) -> None:
+    steps: list[int] = []
+    asked = question(house, corpora=(str(house / "nowhere"),), judged=judged_file(house))
+    with pytest.raises(TuningError, match="nowhere"):
+        measure(asked, lambda done, of: steps.append(done))
+    assert steps == []
 
 
 def test_there_must_be_something_to_tune_on(house: Path) -> None:
