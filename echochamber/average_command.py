@@ -20,10 +20,9 @@ def average(
         float, typer.Option(min=0.0, max=2.0, help="How much of what the mean adds to the base is kept.")
     ] = 1.0,
 ) -> None:
-    """Average adapters that went on from one another, often better than each: ranked and measured anew afterwards.
+    """Average adapters that went on from one another: the mean is often better than each.
 
-    Names, ranking and format are the last one's. Then run tune, compare and evaluate: what was measured belongs to
-    each adapter alone.
+    What is not averaged is the last one's, the ranking among it: run tune, then compare and evaluate.
     """
     from training.average import Average, AverageError  # noqa: PLC0415 - torch loads here, not for --help
     from training.average import average as run  # noqa: PLC0415

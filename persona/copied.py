@@ -2,9 +2,9 @@
 
 A run's key is the front of its BLAKE2b hash. The keys are sorted into buckets by their first bits,
 so only the last 16 bits of each are stored, beside one byte a bucket: 18 to 20 bits a run. A run
-that stands in no line is taken for one that does with a chance of 3 to 6 in 100,000, which depends
-on nothing but how full the buckets are. No text can be read out of the file; whoever has a text can
-ask whether it is in there, as in everything that can tell a copy.
+that stands in no line is taken for one that does with a chance of 3 to 6 in 100,000 (12 in a union of
+several), which depends on nothing but how full the buckets are. No text can be read out of the file;
+whoever has a text can ask whether it is in there, as in everything that can tell a copy.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ FILE_NAME = "copied.hashes"
 RUN = 8
 VERSION = 1  # raise it when `words_of` or the hash gives other keys
 _REST_BITS = 16
-_FULL_LOG2 = 2  # a bucket holds 2 to 4 runs on average
-_FULLEST = 32  # of a union's buckets, on average: one holds 255 at most
+_FULL_LOG2 = 2  # a bucket of a set that is made of texts holds 2 to 4 runs on average
+_FULLEST = 8  # of a union's buckets, on average
 _MAGIC = b"ECHOCOPY"
 _HEADER = struct.Struct("<8sHBBQ")  # magic, version, words a run, log2 of the buckets, runs
 _CHECKSUM_BYTES = 16
@@ -60,6 +60,7 @@ class CopiedLines:
 
         None where that is so small that its bits would tell too little of the others.
         """
+        sets = [one for one in sets if len(one)] or list(sets)
         known = min(one._known_bits() for one in sets)
         if sum(map(len, sets)) > _FULLEST << (known - _REST_BITS):
             return None

@@ -1,7 +1,7 @@
 """What may leave the house: a reply-side filter for what a small model does when it slips.
 
-It reads as tags, speaks for somebody else, runs in circles, says again what was said, recites the
-script, or calls people who were not asked. Whether a text copies the training lines and whether it
+It reads as tags, speaks for somebody else, says what its character is not, runs in circles, says again what was said,
+recites the script, or calls people who were not asked. Whether a text copies the training lines and whether it
 is offensive are predicates handed in.
 """
 
@@ -71,7 +71,7 @@ class Guard:
             ("loop", lambda: _runs_in_circles(words) or _says_it_again(words)),
             ("punctuation", lambda: bool(_PUNCTUATION_RUN.search(plain))),
             ("ping", lambda: bool(_PING.search(plain))),
-            ("untrue", lambda: any(_stands_in(words_of(one), words) for one in persona.untrue)),
+            ("untrue", lambda: _says_what_is_untrue(words, persona)),
             ("repeat", lambda: _repeats(words, conversation, persona, personas)),
             ("copied", lambda: self.copied is not None and self.copied(reply)),
             ("offensive", lambda: offensive is not None and offensive(reply)),
@@ -102,6 +102,22 @@ def _introduces_somebody_else(text: str, persona: Persona, personas: Iterable[Pe
         for claim in claims
         for name in names
     )
+
+
+def _says_what_is_untrue(words: Sequence[str], persona: Persona) -> bool:
+    """Find a run of words that the persona says wrongly of itself; "I am" is "I'm"."""
+    said = _contracted(words)
+    return any(_stands_in(_contracted(words_of(one)), said) for one in persona.untrue)
+
+
+def _contracted(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for word in words:
+        if word == "am" and found[-1:] == ["i"]:
+            found[-1] = "im"
+        else:
+            found.append(word)
+    return found
 
 
 def _names(personas: Iterable[Persona]) -> set[str]:

@@ -98,6 +98,7 @@ class _Adapter:
             ("format", mine.format != theirs.format),
             ("characters", [one.name for one in mine.characters] != [one.name for one in theirs.characters]),
             ("held-out episodes", _hold_out_otherwise(mine, theirs)),
+            ("share of the training scenes", _train_share(mine) != _train_share(theirs)),
             ("shapes or LoRA settings", shapes[0] != shapes[1] or _settings(self.config) != _settings(other.config)),
         ):
             if unlike:
@@ -108,8 +109,9 @@ class _Adapter:
 def average(wanted: Average) -> Path:
     """Make the folder, whole or not at all, and return it; raises AverageError.
 
-    The last adapter names what is not averaged, the ranking among it, which `tune` fits anew. What was measured is left
-    out; the hashes of the training lines are those of all, and left out where one has none.
+    What is not averaged is the last adapter's, the ranking among it, which `tune` fits anew. What was measured is left
+    out; the hashes of the training lines are those of all, and left out where one has none, or so few that they would
+    blur the others' (`tune` makes them from the corpora).
     """
     shares = wanted.shares()
     try:
@@ -154,7 +156,9 @@ def _card(adapters: Sequence[_Adapter], shares: Sequence[float], strength: float
     data: dict[str, Mapping[str, Any]] = {}
     for adapter in adapters:
         for one in adapter.card.data:
-            data[str(one.get("sha256", one.get("name")))] = {key: each for key, each in one.items() if key != "weight"}
+            entry = {"split": adapter.card.split, **one}
+            entry.pop("weight", None)
+            data[str(one.get("sha256", one.get("name")))] = entry
     told = [
         {"sha256": sha256_of(one.folder / ADAPTER), "share": round(share, 4)}
         | {key: one.card.training[key] for key in _TOLD if key in one.card.training}
@@ -170,6 +174,10 @@ def _hold_out_otherwise(one: Card, other: Card) -> bool:
     splits = {entry.get("sha256"): entry.get("split", one.split) for entry in one.data}
     theirs = {entry.get("sha256"): entry.get("split", other.split) for entry in other.data}
     return any(splits[checksum] != theirs[checksum] for checksum in splits.keys() & theirs.keys())
+
+
+def _train_share(card: Card) -> float:
+    return float(card.training.get("train_share", 1))
 
 
 def _settings(config: Mapping[str, Any]) -> list[Any]:

@@ -7,6 +7,7 @@ written into the model's card. `--show` prints contexts with all that was drawn,
 
 import argparse
 import asyncio
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from bench.choosing.picks import picks
 from bench.choosing.table import markdown
 from bot.engine.checkpoints import load_checkpoint
-from bot.engine.chooser import Chooser, ChooserOptions, Consideration
+from bot.engine.chooser import Chooser, ChooserOptions, Consideration, Considered
 from bot.engine.local import LocalEngine
 from bot.engine.shipped import checkpoint_folder, shipped_checkpoint
 from bot.settings import load_settings
@@ -72,7 +73,7 @@ def shown(read: Read, found: Consideration) -> str:
     lines = [f"\n{turn.name}: {turn.text}" for turn in read.context.conversation.turns[-3:]]
     lines.append(f"\n    [{read.context.persona.name} truly said] {read.context.said}")
     chosen = found.chosen and found.chosen.text
-    for one in sorted(found.candidates, key=lambda one: -1e9 if one.score is None else one.score, reverse=True):
+    for one in sorted(found.candidates, key=_rank, reverse=True):
         parts = one.parts
         told = f"({one.refusal})" if one.refusal else ""
         if parts:
@@ -80,6 +81,12 @@ def shown(read: Read, found: Consideration) -> str:
             told = f"{one.score:7.2f} = {', '.join(values)}"
         lines.append(f"\n  {'->' if one.candidate.text == chosen else '  '} {told} {one.candidate.text}")
     return "".join(lines)
+
+
+def _rank(one: Considered) -> tuple[int, float]:
+    """Sort those of which all is known before those that were asked about in less, as the ranker does."""
+    known = 0 if one.parts is None else sum(getattr(one.parts, part) is not None for part in PARTS)
+    return known, -math.inf if one.score is None else one.score
 
 
 def _arguments() -> argparse.Namespace:

@@ -41,7 +41,7 @@ class Considered:
     """A candidate as it would be sent, and why it may not be (`refusal`), or what it is worth.
 
     `parts` and `score` are None where nothing was compared. Those of two candidates can be compared
-    if both came among the best few, or neither did: the few alone have all parts.
+    if both came among the best few, or neither did: the few alone have all parts, and are held against each other.
     """
 
     candidate: Candidate

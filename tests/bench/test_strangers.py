@@ -289,6 +289,14 @@ def test_prompts_of_another_file_are_dealt_and_counted(tmp_path: Path, capsys: p
     assert "**2. soup, to Chandler Bing:** Any soup?" in (tmp_path / "all.md").read_text()
 
 
+def test_one_origin_is_compared_with_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_pieces(tmp_path / "alone.jsonl", "alone")
+    main(["sheet", "--replies", str(file), "--names", "alone", "--out", str(tmp_path / "alone")])
+    capsys.readouterr()
+    main(judged(tmp_path / "alone", likes("alone"), likes("alone"), likes("pear")))
+    assert "|  | counts | share | sensible | in character | fallback lines |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["", "soup = 3", "soup =", "soup = [3]"])
 def test_a_file_without_prompts_is_refused(tmp_path: Path, pieces: list[Path], text: str) -> None:
     (tmp_path / "none.toml").write_text(text, encoding="utf-8")

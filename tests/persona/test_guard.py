@@ -349,7 +349,7 @@ def test_a_persona_outside_the_guards_own_is_known_too():
     assert Guard(()).refusal("Monica: hello", SCENE, ann) is None
 
 
-@pytest.mark.parametrize("reply", ["I'm a waitress.", "Well, I’M A WAITRESS!", "My son is six."])
+@pytest.mark.parametrize("reply", ["I'm a waitress.", "I’M A WAITRESS!", "I am a waitress, too.", "My son is six."])
 def test_what_a_character_is_not_is_refused(reply):
     assert reason(reply) == "untrue"
 

@@ -126,6 +126,6 @@ def test_a_ranking_cannot_be_fitted_to_one_message_alone(tmp_path: Path, *, lear
     # Of three, one is left that was not learned from.
     prompts = ("soup 0?", "soup 1?", "soup 2?") if learned else ("hi",)
     judged = [Judged((said,), one, ("Yes.",), ("Moo.",)) for said in prompts for one in (JOEY, MONICA)]
-    sha256 = judged_corpus(judged).sha256 if learned else None
+    known = {judged_corpus(judged).sha256} if learned else set()
     with pytest.raises(CorpusError, match=r"few\.jsonl has too few first messages that the model did not learn from"):
-        held_out_of(judged, sha256, tmp_path / "few.jsonl")
+        held_out_of(judged, known, tmp_path / "few.jsonl")

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from bot.engine.checkpoints import ADAPTER
 from persona.card import read_card
 from tests.toys import toy_llama
+from training.average import Average, average
 from training.train import Options, TrainingError, train
 
 Make = Callable[..., Path]
@@ -70,6 +71,16 @@ def test_what_came_before_is_not_forgotten_over_several_runs(first: Options) -> 
     assert (
         read_card(third).training["start_from"]["before"]["steps"] == read_card(first.out / "model").training["steps"]
     )
+
+
+def test_an_average_that_is_gone_on_from_says_what_it_is_made_of(first: Options) -> None:
+    parts = (train(first, quiet, quiet), train(second(first, max_steps=2), quiet, quiet))
+    made = average(Average(parts, first.out.parent / "averaged", strength=0.5))
+    third = train(second(first, out=first.out.parent / "third", start_from=made, max_steps=2), quiet, quiet)
+    came_from = read_card(third).training["start_from"]
+    assert came_from["strength"] == 0.5
+    assert [one["share"] for one in came_from["averaged"]] == [0.5, 0.5]
+    assert "before" not in came_from
 
 
 def test_a_run_that_is_gone_on_with_asks_for_the_same_start(first: Options) -> None:

@@ -71,11 +71,11 @@ def choose_contexts(scenes: Sequence[Scene], personas: Sequence[Persona], count:
     return chosen
 
 
-def choose_conversations(scenes: Sequence[Scene], personas: Sequence[Persona], count: int, seed: int) -> list[Context]:
-    """Choose `count` contexts like these, without any line that what was said is to be told from; fewer, or none."""
+def choose_bare_contexts(scenes: Sequence[Scene], personas: Sequence[Persona], count: int, seed: int) -> list[Context]:
+    """Choose `count` contexts without any line that what was said is to be told from; fewer if there are fewer."""
     places = [one for one in _places(scenes, personas) if one.at]
-    random.Random(f"{seed}:conversations").shuffle(places)  # noqa: S311 - sampling, not secrets
-    return [_conversation(one) for one in places[:count]]
+    random.Random(f"{seed}:bare").shuffle(places)  # noqa: S311 - sampling, not secrets
+    return [_bare(one) for one in places[:count]]
 
 
 def _places(scenes: Sequence[Scene], personas: Sequence[Persona]) -> Iterator[_Place]:
@@ -96,14 +96,14 @@ def _context(place: _Place, places: Sequence[_Place], draw: random.Random) -> Co
     draw.shuffle(others)
     others = [*rivals, *(one for one in others if one not in rivals)]
     return replace(
-        _conversation(place),
+        _bare(place),
         same=tuple(draw.sample(same, SAME)),
         others=tuple(others[:OTHERS]) if len(others) >= OTHERS else (),
         garbled=_garbled(place.said, draw),
     )
 
 
-def _conversation(place: _Place) -> Context:
+def _bare(place: _Place) -> Context:
     before: tuple[Turn, ...] = place.before[-TURNS:]
     return Context(place.scene.episode, Scene(before), place.persona, place.said, ())
 

@@ -5,6 +5,7 @@ To what was truly said in held-out episodes, or to what readers thought of repli
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from training.judged import Judged, held_out_of, learned_judged, read_judged
 from training.split import split_scenes
 from training.tuning.ablation import Choices, Row, ablation, sets_of
 from training.tuning.brevity import brevity_of
-from training.tuning.contexts import Context, choose_contexts, choose_conversations
+from training.tuning.contexts import Context, choose_bare_contexts, choose_contexts
 from training.tuning.judged import context_of, judged_replies
 from training.tuning.logit import fit
 from training.tuning.reading import Read, Reader, Step
@@ -145,12 +146,13 @@ def _by_readers(judged: Sequence[Judged], card: Card, folder: Path, question: Qu
     nothing of those. Where there is no corpus, it is what it is elsewhere.
     """
     half = question.contexts // 2 if question.corpora else 0
-    scenes = _conversations(card, load_corpus(question.corpora[0], question.cache), question, half) if half else []
+    in_scenes = _bare_contexts(card, load_corpus(question.corpora[0], question.cache), question, half) if half else []
     nothing_drawn = dataclasses.replace(question, candidates=0)
     reads, _ = asyncio.run(_read(folder, [context_of(one) for one in judged], nothing_drawn, step))
-    strangers = [dataclasses.replace(context_of(one), same=()) for one in judged[: question.contexts - half]]
-    own, milliseconds = asyncio.run(_read(folder, [*strangers, *scenes], question, step))
-    brevity = brevity_of(own) if scenes else BREVITY
+    some = random.Random(question.seed).sample(judged, min(len(judged), question.contexts - half))  # noqa: S311 - sampling
+    to_strangers = [dataclasses.replace(context_of(one), same=()) for one in some]
+    own, milliseconds = asyncio.run(_read(folder, [*to_strangers, *in_scenes], question, step))
+    brevity = brevity_of(own) if in_scenes else BREVITY
     choices = [judged_replies(*one, brevity) for one in zip(judged, reads, strict=True)]
     title = f"judged replies to {len(judged)} messages: a good one first"
     return _fitted(title, choices, brevity, milliseconds, [*reads, *own])
@@ -198,9 +200,9 @@ def _exchanges_of(card: Card) -> Corpus | None:
     return exchanges if exchanges and learned == {exchanges.sha256} else None
 
 
-def _conversations(card: Card, corpus: Corpus, question: Question, count: int) -> list[Context]:
+def _bare_contexts(card: Card, corpus: Corpus, question: Question, count: int) -> list[Context]:
     scenes = choose_held_out(corpus, "validation", [card]).scenes
-    return choose_conversations(scenes, _speaking(card, corpus), count, question.seed)
+    return choose_bare_contexts(scenes, _speaking(card, corpus), count, question.seed)
 
 
 def _speaking(card: Card, corpus: Corpus) -> list[Persona]:

@@ -7,7 +7,7 @@ from persona.dialogue import Scene, Turn
 from persona.words import words_of
 from tests.training.tuning.plays import JOEY, MONICA, play
 from training.corpus import CorpusError
-from training.tuning.contexts import GARBLED, OTHERS, SAME, TURNS, Context, choose_contexts
+from training.tuning.contexts import GARBLED, OTHERS, SAME, TURNS, Context, choose_bare_contexts, choose_contexts
 
 PERSONAS = tuple(find_persona(name, friends()) for name in ("joey", "monica"))
 SCENES = play()
@@ -74,6 +74,16 @@ def test_what_is_not_learned_is_no_context() -> None:
     loop = Scene((Turn(MONICA, "Who?"), Turn(JOEY, "no no no no no no"), Turn(JOEY, "...")), "x", "s02_e01")
     contexts = choose_contexts((*SCENES, loop), PERSONAS, 10_000, seed=1)
     assert "s02_e01" not in {one.episode for one in contexts}
+
+
+def test_a_bare_context_needs_no_other_lines() -> None:
+    scenes = play()[:2]
+    found = choose_bare_contexts(scenes, PERSONAS, 50, 0)
+    assert 0 < len(found) < 50
+    assert {one.replies for one in found} == {(one.said,) for one in found}
+    assert all(one.conversation.turns for one in found)
+    assert choose_bare_contexts(scenes, PERSONAS, 1, 0) == found[:1]
+    assert choose_bare_contexts((), PERSONAS, 3, 0) == []
 
 
 def test_too_few_lines_are_a_sentence() -> None:

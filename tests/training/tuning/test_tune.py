@@ -1,6 +1,7 @@
 """A real toy checkpoint, tuned as a person would."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.training.tuning.plays import JOEY, MONICA, play
 from training.corpus import load_corpus
 from training.exchanges import load_exchanges
 from training.split import split_scenes
-from training.tuning.brevity import FEWEST, brevity_of
+from training.tuning.reading import Read
 from training.tuning.tune import Question, Tuned, TuningError, measure
 
 LEARNED = "Once upon a time there was a bowl that nobody wanted to wash."
@@ -106,10 +107,14 @@ def test_half_of_what_a_checkpoint_is_tuned_on_is_talk_with_strangers_where_it_l
     assert len(strangers) == theirs
     assert {one.episode for one in strangers} <= {scene.episode for scene in split_scenes(exchanges).validation}
     assert ("exchanges: 4 lines of" in tuned.title) is (theirs > 0)
+    others = {"name": exchanges.name, "sha256": "0" * 64}
+    replace(card, data=(*read_card(house / "model").data, others)).write(house / "model")
+    tuned = measure(question(house, candidates=0, contexts=contexts))
+    assert GUEST not in {one.context.conversation.turns[0].name for one in tuned.reads}, "it may have learned them"
 
 
 def judged_file(house: Path) -> Path:
-    """Write what a reader thought of four replies to each of eight messages."""
+    """Write what a reader thought of four replies of two characters each to four messages."""
     rows = [
         {"prompt": prompt, "character": who, "reply": reply, "counts": counts}
         for prompt in ("who ate the soup?", "hello", "where is my hat?", "why me")
@@ -142,16 +147,22 @@ def test_judged_replies_tune_without_a_corpus(house: Path) -> None:
 
 @pytest.mark.parametrize(("corpora", "in_scenes"), [((), 0), (("show",), 3)])
 def test_what_length_does_is_seen_in_scenes_too_where_there_is_a_corpus(
-    house: Path, corpora: tuple[str, ...], in_scenes: int
+    house: Path, corpora: tuple[str, ...], in_scenes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = tuple(str(house / one) for one in corpora)
-    tuned = measure(question(house, corpora=places, judged=judged_file(house), contexts=6, candidates=8))
+    fitted_to: list[Read] = []
+
+    def seven(reads: Sequence[Read]) -> dict[str, float]:
+        fitted_to.extend(reads)
+        return dict.fromkeys(PARTS, 7.0)
+
+    # What a model of random weights draws is hardly ever readable, so nothing could be fitted to it.
+    monkeypatch.setattr("training.tuning.tune.brevity_of", seven)
+    tuned = measure(question(house, corpora=places, judged=judged_file(house), contexts=6))
     assert [len(read.replies) for read in tuned.reads] == [4] * 8 + [1] * 6
-    own = tuned.reads[8:]
+    own = list(tuned.reads[8:])
     assert sum(read.context.conversation.turns[0].name != GUEST for read in own) == in_scenes
-    assert sum(len(read.drawn) for read in own) >= FEWEST, "too few to see anything"
-    assert tuned.weights.brevity == (brevity_of(own) if in_scenes else BREVITY)
-    assert brevity_of(own) != BREVITY
+    assert (fitted_to, tuned.weights.brevity) == ((own, dict.fromkeys(PARTS, 7.0)) if in_scenes else ([], BREVITY))
 
 
 def test_a_corpus_that_is_not_there_is_said_before_anything_is_read(house: Path) -> None:
