@@ -90,7 +90,7 @@ def test_a_file_that_is_missing_or_too_small_is_said(tmp_path: Path) -> None:
 def test_what_a_model_learned_from_is_left_out_if_it_is_this_very_file() -> None:
     judged = [Judged((f"soup {at}?",), one, ("Yes.",), ("Moo.",)) for at in range(60) for one in (JOEY, MONICA)]
     learned = judged_corpus(judged).sha256
-    left = held_out_of(judged, learned, None)
+    left = held_out_of(judged, {learned}, None)
     assert 0 < len(left) < 30
     assert {one.name for one in left}.isdisjoint(one.id for one in split_judged(judged_corpus(judged), None).train)
     assert held_out_of(judged, {"another file's"}, None) == held_out_of(judged, (), None) == judged
