@@ -13,7 +13,7 @@ from bot.engine.local import LocalEngine
 from bot.engine.protocol import SCORES_A_REPLY, Abilities, Busy, Candidate, EngineError, ScoreRequest
 from persona.characters import find_persona, friends
 from persona.dialogue import Scene, Turn
-from persona.ranking import ELSEWHERE, Weights
+from persona.ranking import ELSEWHERE, PARTS, Weights
 from tests.bot.engine import pupils
 from tests.bot.engine.tables import TableEngine, drawn
 
@@ -57,7 +57,8 @@ async def test_information_beats_likelihood_and_the_persona_decides() -> None:
 
 
 async def test_what_everybody_says_everywhere_loses() -> None:
-    assert text(await considered(table("Yeah.", "Oh my God."), Weights(0, 1, 0, 0))) == "Yeah."
+    plain = Weights(0, 1, 0, 0, dict.fromkeys(PARTS, 0.0))  # whatever short replies are like
+    assert text(await considered(table("Yeah.", "Oh my God."), plain)) == "Yeah."
     assert text(await considered(table("Yeah.", "Oh my God."), Weights(1, 0, 0, 0))) == "Yeah."
     assert text(await considered(table("Yeah.", "I had a sandwich."), Weights(0.1, 0, 0, 1))) == "I had a sandwich."
 
