@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from persona.dialogue import Scene, Turn
 from persona.lines import teaches
-from training.samples import Choice, Sampler, Window, mask_a_speaker
+from training.samples import Sampler, mask_a_speaker
+from training.windows import Reply, Window, together
 
 
 class AnswersSampler(Sampler):
@@ -22,12 +23,12 @@ class AnswersSampler(Sampler):
         for scene in scenes:
             episodes.setdefault(scene.episode, []).append(scene)
         windows: list[Window] = []
-        for name, together in episodes.items():
-            if _answers_one_message(together):
+        for name, answering in episodes.items():
+            if _answers_one_message(answering):
                 draw = random.Random(f"{seed}:{epoch}:{name}")  # noqa: S311 - sampling, not secrets
-                windows += self._of_answers(together, draw)
+                windows += self._of_answers(answering, draw)
             else:
-                windows += super().epoch(together, seed, epoch)
+                windows += super().epoch(answering, seed, epoch)
         return windows
 
     def _of_answers(self, scenes: Sequence[Scene], draw: random.Random) -> Iterator[Window]:
@@ -36,31 +37,20 @@ class AnswersSampler(Sampler):
         message = self.screenplay.turn(shown.turns[0], learned=False).ids
         answers = [scene.turns[1] for scene in scenes if teaches(scene.turns[1], self.taught or (scene.turns[1].name,))]
         draw.shuffle(answers)
-        together: list[Turn] = []
-        size = len(message)
-        for answer in answers:
-            more = len(self.screenplay.header(answer.name)) + len(self.screenplay.said(answer.text))
-            if len(message) + more > self.window:
+        room = self.window - len(message)
+        chosen: list[Reply] = []
+        for reply in map(self._reply, answers):
+            if reply.tokens > room:
                 continue
-            if size + more > self.window:
-                yield self._read_together(message, together, scenes[0].episode)
-                together, size = [], len(message)
-            together.append(answer)
-            size += more
-        if together:
-            yield self._read_together(message, together, scenes[0].episode)
+            if sum(one.tokens for one in chosen) + reply.tokens > room:
+                yield together(message, chosen, scenes[0].episode)
+                chosen = []
+            chosen.append(reply)
+        if chosen:
+            yield together(message, chosen, scenes[0].episode)
 
-    def _read_together(self, message: Sequence[int], answers: Sequence[Turn], episode: str) -> Window:
-        ids, learned, choices = list(message), [False] * len(message), []
-        for answer in answers:
-            header, said = self.screenplay.header(answer.name), self.screenplay.said(answer.text)
-            choices.append(Choice(len(ids), len(ids) + len(header), len(ids) + len(header) + len(said), good=True))
-            ids += [*header, *said]
-            learned += [False] * len(header) + [True] * len(said)
-        size = sum(len(answer.text.encode()) for answer in answers)
-        return Window(
-            tuple(ids), tuple(learned), len(answers), size, episode, repeated=len(ids), choices=tuple(choices)
-        )
+    def _reply(self, turn: Turn) -> Reply:
+        return Reply(self.screenplay.header(turn.name), self.screenplay.said(turn.text), len(turn.text.encode()))
 
 
 def _answers_one_message(scenes: Sequence[Scene]) -> bool:

@@ -23,8 +23,9 @@ from training.corpus import CorpusError, load_corpus
 from training.held_out import HeldOut, choose_held_out
 from training.measures import LearnedLoss, Sums, by_episode, read_window
 from training.readings import Ratio, Reading, ReadingError, plain, ratio
-from training.samples import Sampler, Window
+from training.samples import Sampler
 from training.subjects import Subject, base_of, checkpoint, untouched
+from training.windows import Window
 
 UNTOUCHED = "untouched base"
 Step = Callable[[int, int], None]

@@ -13,8 +13,8 @@ from torch import nn
 
 from training.contrast import contrast
 from training.preferences import Preferences, preference
-from training.samples import Window
 from training.stream import collate
+from training.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

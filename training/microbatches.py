@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from training.samples import Window
+from training.windows import Window
 
 SMALLEST = 64
 

@@ -18,7 +18,8 @@ from torch.nn.functional import softplus
 
 from persona.dialogue import Scene
 from training.judged import Judged
-from training.samples import Choice, Sampler, Turns, Window, mask_a_speaker
+from training.samples import Sampler, Turns, mask_a_speaker
+from training.windows import Reply, Window, together
 
 SHARPNESS, MARGIN = 2.0, 1.0
 MOST = 3  # of each kind in a window: more pairs of one message teach less than another message does
@@ -56,26 +57,18 @@ class JudgedSampler(Sampler):
 
     def _of_judged(self, scene: Scene, judged: Judged, draw: random.Random) -> Window | None:
         """Return up to three replies of each kind behind what was said, as many as fit; None where no pair does."""
-        ids = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
-        learned = [False] * len(ids)
+        before = [one for turn in scene.turns[:-1] for one in self.screenplay.turn(turn, learned=False).ids]
         header = self.screenplay.header(judged.persona.name)
-        choices: list[Choice] = []
-        bytes_learned = 0
+        room = self.window - len(before)
+        replies: list[Reply] = []
         for text, good in _drawn(judged.good, judged.bad, draw):
-            said = self.screenplay.said(text)
-            begin, start, stop = len(ids), len(ids) + len(header), len(ids) + len(header) + len(said)
-            if stop > self.window:
-                continue
-            choices.append(Choice(begin, start, stop, good))
-            ids += [*header, *said]
-            learned += [False] * len(header) + [good] * len(said)
-            bytes_learned += good * len(text.encode())
-        goods = sum(one.good for one in choices)
-        if goods in (0, len(choices)):
+            reply = Reply(header, self.screenplay.said(text), len(text.encode()), good)
+            if reply.tokens <= room:
+                room -= reply.tokens
+                replies.append(reply)
+        if {one.good for one in replies} != {True, False}:
             return None
-        return Window(
-            tuple(ids), tuple(learned), goods, bytes_learned, scene.episode, repeated=len(ids), choices=tuple(choices)
-        )
+        return together(before, replies, scene.episode)
 
 
 def _drawn(good: Sequence[str], bad: Sequence[str], draw: random.Random) -> list[tuple[str, bool]]:

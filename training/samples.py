@@ -1,21 +1,19 @@
-"""Samples: scenes become windows of tokens, and windows become batches filled to a token budget."""
+"""Samples: scenes become windows of tokens."""
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from persona.dialogue import Scene, Turn
 from persona.harmless import GUEST
 from persona.lines import teaches
 from persona.screenplay import Tokens
 from training.contrast import Rival
+from training.windows import WINDOW, Window
 
-WINDOW = 512
 OVERLAP = 128
 MASKED_SHARE = 0.25
-_BATCHES_A_POOL = 50
 
 # Names that no corpus speaker of ours has: under them a line is a stranger's.
 STRANGERS = (
@@ -41,44 +39,6 @@ class Turns(Protocol):
         ...
 
 
-class Choice(NamedTuple):
-    """One of several replies in a window: tokens `begin` to `stop`, of which those from `start` on are what is said.
-
-    Those that are not `good` are there only to be less likely than those that are.
-    """
-
-    begin: int
-    start: int
-    stop: int
-    good: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of one scene, or several replies to one message: `ids`, `learned` as long, the bytes that are learned.
-
-    `replies` counts the learned turns, `learned_bytes` the UTF-8 bytes of their text. Of the first
-    `repeated` tokens only the learned ones weigh: they stood in an earlier window, or around several replies.
-    `rivals` are lines to be read again under another name; a window's length counts them. `choices` are replies to one
-    message, which stand among the ids; what is before the first was said before each of them.
-    """
-
-    ids: tuple[int, ...]
-    learned: tuple[bool, ...]
-    replies: int
-    learned_bytes: int
-    episode: str
-    repeated: int = 0
-    rivals: tuple[Rival, ...] = ()
-    choices: tuple[Choice, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.ids) + sum(rival.tokens for rival in self.rivals)
-
-
-Batch = list[Window]
-
-
 class _Piece(NamedTuple):
     """One turn of a window: `size` bytes are learned; `seen` where an earlier window holds it.
 
@@ -90,11 +50,6 @@ class _Piece(NamedTuple):
     seen: bool = False
     opening: int = 0
     rival: tuple[int, ...] = ()
-
-
-def window_of(config: Any) -> int:
-    """Return the longest window in tokens: ours, or what a base of this config can read if less."""
-    return min(WINDOW, int(getattr(config, "max_position_embeddings", WINDOW)))
 
 
 class Sampler:
@@ -195,34 +150,6 @@ def mask_a_speaker(
     return Scene(turns, scene.id, scene.episode), still
 
 
-def batches(windows: Sequence[Window], tokens: int, draw: random.Random) -> list[Batch]:
-    """Return all windows in batches whose padded size is at most `tokens`, in random order.
-
-    A window that is longer than that stands alone.
-    Windows of like length stand together, within pools so large that who meets whom stays random.
-    """
-    order = list(range(len(windows)))
-    draw.shuffle(order)
-    pool = max(1, _BATCHES_A_POOL * tokens // max(1, _mean_length(windows)))
-    filled: list[Batch] = []
-    for start in range(0, len(order), pool):
-        by_length = sorted(order[start : start + pool], key=lambda one: len(windows[one]))
-        filled += _filled([windows[one] for one in by_length], tokens)
-    draw.shuffle(filled)
-    return filled
-
-
-def _filled(windows: Iterable[Window], tokens: int) -> Iterator[Batch]:
-    batch: Batch = []
-    for window in windows:
-        if batch and (len(batch) + 1) * max(len(window), len(batch[-1])) > tokens:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
 def _closed(pieces: Sequence[_Piece], episode: str) -> Window | None:
     """Return the window of `pieces`, None where it would teach nothing."""
     replies = sum(piece.size > 0 for piece in pieces)
@@ -258,7 +185,3 @@ def _context(pieces: Sequence[_Piece], room: int, *, seen: bool) -> list[_Piece]
             break
         kept.append(_Piece(Tokens(piece.tokens.ids, [False] * length), 0, seen or piece.seen))
     return kept[::-1]
-
-
-def _mean_length(windows: Sequence[Window]) -> int:
-    return sum(map(len, windows)) // max(1, len(windows))

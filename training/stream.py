@@ -12,8 +12,8 @@ from training.contrast import branched
 from training.corpus import CorpusError
 from training.mixture import Part
 from training.preferences import chosen
-from training.samples import Batch, Window, batches
 from training.team import Team
+from training.windows import Batch, Window, batches
 
 
 @dataclass

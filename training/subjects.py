@@ -13,7 +13,7 @@ from bot.engine.checkpoints import CheckpointError, load_base_model, load_screen
 from persona.card import BaseCard, read_card
 from persona.dialogue import Turn
 from persona.screenplay import Screenplay
-from training.samples import window_of
+from training.windows import window_of
 
 
 @dataclass(frozen=True, slots=True)

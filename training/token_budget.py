@@ -14,10 +14,11 @@ from training.corpus import Corpus
 from training.inspection import InspectionError, Question
 from training.mixture import Part
 from training.report.runlog import read_run
-from training.samples import Sampler, window_of
+from training.samples import Sampler
 from training.split import Split
 from training.stream import Diet
 from training.tokenized import cached_screenplay, tokenizer_checksum
+from training.windows import window_of
 
 # An adapter on the embedded base, bf16, two CPU cores: an order of magnitude for want of a measured rate.
 EMBEDDED_RATE = 400.0

@@ -38,10 +38,10 @@ from training.mixture import Part, parse_corpus
 from training.options import Options, OptionsError
 from training.run import Run
 from training.runfolder import RunError, RunFolder
-from training.samples import window_of
 from training.split import split_scenes
 from training.start import Start, find_start
 from training.team import Team
+from training.windows import window_of
 
 __all__ = ["Options", "TrainingError", "train"]
 

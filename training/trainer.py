@@ -20,9 +20,9 @@ from training.measures import LearnedLoss
 from training.microbatches import MicroBatching, micro_batches
 from training.options import Options
 from training.runfolder import RunError
-from training.samples import Window
 from training.stream import Portion, Stream, collate
 from training.team import Team
+from training.windows import Window
 
 TRAINABLE = "trainable.safetensors"
 

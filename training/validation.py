@@ -23,7 +23,7 @@ from training.decisions import seconds_between_validations
 from training.measures import LearnedLoss, read_window, total
 from training.mixture import Part
 from training.persona_gain import Line, choose_lines, persona_gain
-from training.samples import Window
+from training.windows import Window
 
 REPETITION_WEIGHT = 0.2
 _TOKENS_A_SECOND = 300.0

@@ -21,9 +21,10 @@ from training.materials import with_exchanges
 from training.measures import LearnedLoss
 from training.mixture import Part
 from training.options import Options
-from training.samples import STRANGERS, Sampler, Window
+from training.samples import STRANGERS, Sampler
 from training.split import split_scenes
 from training.stream import collate, weights_of
+from training.windows import Window
 
 NAMES = tuple(one.name for one in friends())
 ANSWERS = ("Two bowls.", "No soup. No hope.", "Use a spoon!", "It sings.", "Oh my God, soup!", "Actually, it is stew.")

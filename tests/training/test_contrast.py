@@ -14,8 +14,9 @@ from persona.screenplay import Screenplay
 from tests.toys import toy_gpt2, toy_llama
 from training.contrast import contrast
 from training.measures import LearnedLoss
-from training.samples import Sampler, Window
+from training.samples import Sampler
 from training.stream import collate, weights_of
+from training.windows import Window
 
 JOEY, ROSS, RACHEL, ANN = "Joey Tribbiani", "Ross Geller", "Rachel Green", "Ann"
 TURNS = (

@@ -24,9 +24,10 @@ from training.measures import LearnedLoss
 from training.microbatches import micro_batches
 from training.options import Options
 from training.preferences import MARGIN, SHARPNESS, JudgedSampler
-from training.samples import STRANGERS, Sampler, Window
+from training.samples import STRANGERS, Sampler
 from training.stream import collate, weights_of
 from training.train import TrainingError, train
+from training.windows import Window
 
 Make = Callable[..., Path]
 JOEY: Persona = find_persona("joey", friends())

@@ -1,4 +1,4 @@
-"""Windows and batches: every line once, budgets kept, strangers made."""
+"""Samples: every line once, budgets kept, strangers made."""
 
 import random
 from itertools import pairwise
@@ -9,7 +9,7 @@ from bot.engine.tokenizer import HubTokenizer
 from persona.dialogue import Scene, Turn
 from persona.screenplay import EOS_JOINED, Screenplay
 from tests.toys import toy_scenes, toy_tokenizer
-from training.samples import STRANGERS, Sampler, batches, mask_a_speaker
+from training.samples import STRANGERS, Sampler, mask_a_speaker
 
 JOEY = "Joey Tribbiani"
 
@@ -66,15 +66,6 @@ def turns_of(ids: tuple[int, ...], end: int) -> set[tuple[int, ...]]:
     ends = [0, *(at + 1 for at, one in enumerate(ids) if one == end)]
     assert ends[-1] == len(ids)
     return {ids[start:stop] for start, stop in pairwise(ends)}
-
-
-def test_batches_hold_every_window_once_within_the_budget(screenplay: Screenplay) -> None:
-    windows = Sampler(screenplay, {JOEY}, window=100).windows(toy_scenes(40))
-    planned = batches(windows, 300, random.Random(1))
-    assert sorted(map(id, windows)) == sorted(id(one) for batch in planned for one in batch)
-    assert all(len(batch) * max(map(len, batch)) <= 300 for batch in planned)
-    assert any(len(batch) > 1 for batch in planned)
-    assert all(len(batch) == 1 for batch in batches(windows, 20, random.Random(1)))
 
 
 TABLE = Scene((Turn(JOEY, "a"), Turn("Ross Geller", "b"), Turn("Ann Bee", "c"), Turn(JOEY, "d")), "x", "e")
