@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-_REFUSED = 2
+from echochamber.screen import Screen
 
 
 def average(
@@ -27,8 +26,5 @@ def average(
     from training.average import Average, AverageError  # noqa: PLC0415 - torch loads here, not for --help
     from training.average import average as run  # noqa: PLC0415
 
-    try:
+    with Screen().refusing(AverageError):
         typer.echo(run(Average(tuple(model), out, tuple(weight), strength)))
-    except AverageError as error:
-        Console(stderr=True).print(f"Error: {error}.", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(_REFUSED) from error

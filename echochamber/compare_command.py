@@ -10,12 +10,11 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 if TYPE_CHECKING:
     from training.compare import Answer
-
-_REFUSED = 2
 
 
 def compare(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
@@ -37,24 +36,16 @@ def compare(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.compare import CompareError, Question  # noqa: PLC0415 - torch loads here, not for --help
     from training.compare import compare as measure  # noqa: PLC0415
 
-    screen = Console(stderr=True)
-    try:
-        with Progress(console=screen, transient=True) as bar:
+    screen = Screen()
+    with screen.refusing(CompareError):
+        question = Question(model, corpus, load_settings().cache_dir, split, device, scenes, against)
+        with Progress(console=screen.console, transient=True) as bar:
             task = bar.add_task("reading held-out scenes")
-            answer = measure(
-                Question(model, corpus, _cache(), split, device, scenes, against),
-                lambda done, of: bar.update(task, completed=done, total=of),
-            )
-    except CompareError as error:
-        screen.print(f"Error: {error}.", markup=False, soft_wrap=True)
-        raise typer.Exit(_REFUSED) from error
+            answer = measure(question, lambda done, of: bar.update(task, completed=done, total=of))
     Console().print(_comparison(answer))
     if json_file:
-        try:
+        with screen.refusing(OSError):
             json_file.write_text(json.dumps(answer.to_mapping(), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            screen.print(f"Error: cannot write {json_file}: {error.strerror or error}.", markup=False, soft_wrap=True)
-            raise typer.Exit(_REFUSED) from error
 
 
 def _comparison(answer: "Answer") -> Table:
@@ -69,11 +60,3 @@ def _comparison(answer: "Answer") -> Table:
     value, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in answer.ratio)
     table.add_row("difference", f"{value} ({low} to {high})", "")
     return table
-
-
-def _cache() -> Path:
-    try:
-        return load_settings().cache_dir
-    except SettingsError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(_REFUSED) from error

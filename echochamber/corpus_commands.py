@@ -3,15 +3,14 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
 from echochamber.corpus_tables import key_lines, next_command, print_imported, print_inspection
+from echochamber.screen import Screen
 
-_REFUSED = 2
 _SHOWN = 10
 
 corpus = typer.Typer(help="Make a corpus of your own chats, and look into any corpus.", no_args_is_help=True)
@@ -52,16 +51,15 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.imports.importer import Request, import_chat  # noqa: PLC0415
 
     request = Request(file, out, messenger.value, pseudonyms, silence, tuple(without or ()))
-    try:
+    screen = Screen()
+    with screen.refusing(ChatError):
         imported = import_chat(request)
-    except ChatError as error:
-        _refuse(str(error), error)
     if as_json:
         typer.echo(json.dumps(imported.to_mapping() | {"next": next_command(imported)}, ensure_ascii=False, indent=2))
     else:
         print_imported(imported, _SHOWN)
     for line in key_lines(imported.key) if imported.key else ():
-        _tell(line)
+        screen.tell(line)
 
 
 @corpus.command()
@@ -92,23 +90,13 @@ def inspect(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.inspection import InspectionError, Question  # noqa: PLC0415 - nothing slow loads for --help
     from training.inspection import inspect as look_into  # noqa: PLC0415
 
-    try:
+    screen = Screen()
+    with screen.refusing(InspectionError):
         cache = load_settings().cache_dir
         found = look_into(Question(name, cache, persona, base, tuple(leave_out or ()), tokens, rate))
-    except (InspectionError, SettingsError) as error:
-        _refuse(str(error), error)
     if as_json:
         typer.echo(json.dumps(found.to_mapping(), ensure_ascii=False, indent=2))
     else:
         print_inspection(found, top)
     if found.trouble:
-        _tell(f"It cannot be trained on like this: {found.trouble}.")
-
-
-def _refuse(sentence: str, error: Exception) -> NoReturn:
-    _tell(f"Error: {sentence.removesuffix('.')}.")
-    raise typer.Exit(_REFUSED) from error
-
-
-def _tell(sentence: str) -> None:
-    Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+        screen.tell(f"It cannot be trained on like this: {found.trouble}.")

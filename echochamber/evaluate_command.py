@@ -1,6 +1,8 @@
 """`echochamber evaluate`: options in, the measures as a table, as JSON and into the run's report."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 if TYPE_CHECKING:
     from training.evaluation.evaluate import Answer
 
-_REFUSED, _INTERRUPTED = 2, 130
+_INTERRUPTED = 130
 _PAPER = 140  # columns where there is no terminal
 
 
@@ -45,37 +48,33 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.evaluation.evaluate import evaluate as measure  # noqa: PLC0415
     from training.evaluation.plan import FULL, SAMPLE  # noqa: PLC0415
 
-    screen = Console(stderr=True)
-
-    def tell(sentence: str) -> None:
-        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    try:
+    screen = Screen()
+    with screen.refusing(EvaluationError), _going_on_later(screen):
         settings = load_settings()
         size, words = FULL if full else SAMPLE, offensive(settings.filter)
         sampling = Sampling(settings.temperature, settings.top_p, settings.min_p)
         options = ChooserOptions(sampling, settings.longest_reply, settings.candidates)
         question = Question(model, corpus, settings.cache_dir, split, size, untouched, against, device, words, options)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=screen, transient=True) as bar:
+        with Progress(*columns, console=screen.console, transient=True) as bar:
             task = bar.add_task("lines and replies")
-            answer = measure(question, tell, lambda done, of: bar.update(task, completed=done, total=of))
-    except (SettingsError, EvaluationError) as error:
-        tell(f"Error: {str(error).removesuffix('.')}.")
-        raise typer.Exit(_REFUSED) from error
-    except KeyboardInterrupt as error:
-        tell("Interrupted: the same command goes on.")
-        raise typer.Exit(_INTERRUPTED) from error
+            answer = measure(question, screen.tell, lambda done, of: bar.update(task, completed=done, total=of))
     page = Console()
     if not page.is_terminal:
         page.width = max(page.width, _PAPER)
     page.print(table(answer))
-    tell(f"All replies are in {answer.pieces}.")
-    try:
+    screen.tell(f"All replies are in {answer.pieces}.")
+    with screen.refusing(OSError):
         _keep(answer, model, json_file)
-    except OSError as error:
-        tell(f"Error: cannot write {error.filename}: {error.strerror or error}.")
-        raise typer.Exit(_REFUSED) from error
+
+
+@contextmanager
+def _going_on_later(screen: Screen) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        screen.tell("Interrupted: the same command goes on.")
+        raise typer.Exit(_INTERRUPTED) from error
 
 
 def table(answer: "Answer") -> Table:

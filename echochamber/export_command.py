@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from bot.settings import SettingsError, load_settings
-
-_REFUSED = 2
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 
 def export(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
@@ -35,32 +33,17 @@ def export(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.llamacpp import ConverterError, find_converter, to_gguf  # noqa: PLC0415
     from training.publish import Publication, PublishError, publish  # noqa: PLC0415
 
-    screen = Console(stderr=True)
-
-    def tell(sentence: str) -> None:
-        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    try:
+    screen = Screen()
+    with screen.refusing(ConverterError, HubError, PublishError):
         if gguf and not merge:
             raise PublishError("a GGUF file is made of merged weights: leave out --adapter")
         words = find_converter(converter) if gguf else []
         if push:
             check_name(push)
-        typer.echo(publish(Publication(model, out, merge, dtype), _cache(), tell))
+        typer.echo(publish(Publication(model, out, merge, dtype), load_settings().cache_dir, screen.tell))
         if gguf:
-            tell("Converting to GGUF.")
+            screen.tell("Converting to GGUF.")
             typer.echo(to_gguf(out, dtype, words))
         if push:
-            tell(f"Uploading to {push}.")
+            screen.tell(f"Uploading to {push}.")
             typer.echo(upload(out, push, private=private))
-    except (ConverterError, HubError, PublishError) as error:
-        tell(f"Error: {error}.")
-        raise typer.Exit(_REFUSED) from error
-
-
-def _cache() -> Path:
-    try:
-        return load_settings().cache_dir
-    except SettingsError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(_REFUSED) from error

@@ -9,12 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 if TYPE_CHECKING:
     from training.sweep.standings import Standings
-
-_REFUSED = 2
 
 
 def sweep(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
@@ -42,18 +41,11 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.sweep.trials import SweepError  # noqa: PLC0415
     from training.sweep.trials import sweep as run  # noqa: PLC0415
 
-    screen = Console(stderr=True)
-
-    def tell(sentence: str) -> None:
-        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    try:
+    screen = Screen()
+    with screen.refusing(SweepError):
         cache = load_settings().cache_dir
         search = Search(tuple(corpus), out, cache, trials, minutes_per_trial, base, persona, seed, device)
-        standings = run(search, tell)
-    except (SettingsError, SweepError) as error:
-        tell(f"Error: {str(error).removesuffix('.')}.")
-        raise typer.Exit(_REFUSED) from error
+        standings = run(search, screen.tell)
     if as_json:
         typer.echo(json.dumps(standings.to_mapping(), indent=2))
     else:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 _STARTED = time.monotonic()
-_REFUSED = 2
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -113,8 +112,10 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.train import Options, TrainingError  # noqa: PLC0415
     from training.train import train as run  # noqa: PLC0415
 
+    with Screen().refusing():
+        cache = load_settings().cache_dir
     options = Options(
-        corpora=tuple(corpus), base=base, persona=persona, minutes=max_minutes, out=out, cache=_cache(),
+        corpora=tuple(corpus), base=base, persona=persona, minutes=max_minutes, out=out, cache=cache,
         started=_STARTED, resume=resume, seed=seed, full=full, rank=rank, learning_rate=learning_rate,
         dropout=dropout, tokens=tokens, micro_tokens=micro_tokens, context=context, max_steps=max_steps,
         device=device, leave_out=tuple(leave_out or ()), train_share=train_share, prompt_weight=prompt_weight,
@@ -124,32 +125,20 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         mixture_temperature=mixture_temperature, patience=patience, save_minutes=save_minutes,
         keep_for_average=keep_for_average, keep_last=keep_last, replay=replay, command=("echochamber", *sys.argv[1:]),
     )  # fmt: skip
-    with _Display(max_minutes) as display:
-        try:
-            run(options, display.tell, display.show)
-        except TrainingError as error:
-            display.tell(f"Error: {error}.")
-            raise typer.Exit(_REFUSED) from error
+    with _Display(max_minutes) as display, display.refusing(TrainingError):
+        run(options, display.tell, display.show)
     Team().disband()
 
 
-def _cache() -> Path:
-    try:
-        return load_settings().cache_dir
-    except SettingsError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(_REFUSED) from error
-
-
-class _Display:
+class _Display(Screen):
     """A progress bar on a terminal; elsewhere a line now and then, all of it on stderr."""
 
     def __init__(self, minutes: float | None) -> None:
-        self._screen = Console(stderr=True)
+        super().__init__()
         self._minutes = minutes or 120.0
         self._said_at = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=self._screen, disable=not sys.stderr.isatty())
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console, disable=not sys.stderr.isatty())
         self._task = self._bar.add_task("training", total=self._minutes * 60, state="")
 
     def __enter__(self) -> "_Display":
@@ -158,10 +147,6 @@ class _Display:
 
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
-
-    def tell(self, sentence: str) -> None:
-        """Say a sentence above the bar."""
-        self._screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, record: dict[str, Any]) -> None:
         """Show a record of the metrics."""

@@ -10,13 +10,13 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from bot.settings import SettingsError, load_settings
+from bot.settings import load_settings
+from echochamber.screen import Screen
 
 if TYPE_CHECKING:
     from training.tuning.ablation import Share
     from training.tuning.tune import Tuned
 
-_REFUSED = 2
 _SETS = {
     "same": "of 20, one speaker's",
     "others": "of 10, anybody's",
@@ -54,26 +54,19 @@ def tune(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     from training.tuning.tune import Question, TuningError  # noqa: PLC0415 - torch loads here, not for --help
     from training.tuning.tune import tune as run  # noqa: PLC0415
 
-    screen = Console(stderr=True)
-
-    def tell(sentence: str) -> None:
-        screen.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    try:
+    screen = Screen()
+    with screen.refusing(TuningError):
         cache = load_settings().cache_dir
-        with Progress(console=screen, transient=True) as bar:
+        question = Question(model, tuple(corpus), cache, contexts, seed=seed, device=device, judged=judged)
+        with Progress(console=screen.console, transient=True) as bar:
             task = bar.add_task("reading held-out lines")
-            question = Question(model, tuple(corpus), cache, contexts, seed=seed, device=device, judged=judged)
-            tuned = run(question, tell, lambda done, of: bar.update(task, completed=done, total=of))
-    except (SettingsError, TuningError) as error:
-        tell(f"Error: {str(error).removesuffix('.')}.")
-        raise typer.Exit(_REFUSED) from error
+            tuned = run(question, screen.tell, lambda done, of: bar.update(task, completed=done, total=of))
     if as_json:
         typer.echo(json.dumps(tuned.to_mapping(), indent=2))
     else:
         Console().print(table(tuned))
         for part in tuned.refused:
-            tell(f"{part} came out below 0, so it has no weight.")
+            screen.tell(f"{part} came out below 0, so it has no weight.")
 
 
 def table(tuned: "Tuned") -> Table:
