@@ -68,7 +68,7 @@ class Checkpoints:
         stable = [state.step for state in behind if state.is_stable]
         needed = {*(state.step for state in behind[-LAST_KEPT:]), *stable[-1:], best_step}
         others = [state for state in behind if state.step not in needed]
-        for state in others[: len(others) - self._more if self._more else None]:
+        for state in others[: max(0, len(others) - self._more)]:
             shutil.rmtree(state.folder, ignore_errors=True)
 
     def latest(self, tell: Callable[[str], None], *, stable: bool = False) -> State | None:

@@ -107,6 +107,9 @@ class Clock:
         return max(1.0, max(wanted, affordable) / seconds)
 
     def _decay(self, step: int) -> Decision | None:
+        """Return a decay to be planned, or planned anew; none before a step of this start has told how many fit."""
+        if not (math.isinf(self._budget.minutes) or self._budget.step_seconds):
+            return None
         left, decays = self._steps_left(step), self._schedule.decays
         if self._schedule.is_stable(step):
             if self._budget.progress() >= 1 - DECAY_SHARE:

@@ -82,7 +82,7 @@ class Run:
             return Replay(self.job.log)
         options = self.job.options
         a_pass = len(diet.plan(0, 0)) / self.job.parts[0].share
-        pace = Pace(a_pass, options.max_steps, options.validation_share)
+        pace = Pace(a_pass, self.progress.max_steps, options.validation_share)
         return Clock(budget, schedule, pace, max(0, self.progress.last_validation))
 
     def _stage(self, model: LearnedLoss, budget: Budget, decider: Decider, interrupted: threading.Event) -> Stage:

@@ -5,12 +5,12 @@ metrics.jsonl    one JSON object a line, appended
 decisions.jsonl  what the clock decided, appended before it took effect
 checkpoints/     training states, see training.checkpoints
 model/           the best checkpoint so far, ready to talk
+evaluation.json  what `echochamber evaluate` found of that model, where it was asked
 report.html      what came out, with its pictures beside it
 """
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ from training.decisions import FILE_NAME as DECISIONS
 from training.decisions import Decision
 from training.locks import taken
 
+EVALUATION = "evaluation.json"  # what `echochamber evaluate` found of the model
 _OURS = ("model", "metrics.jsonl", "report.html", DECISIONS)
 
 
@@ -101,6 +102,7 @@ class RunFolder:
         if self.model.exists():
             self.model.rename(old)
         made.rename(self.model)
+        (self.path / EVALUATION).unlink(missing_ok=True)  # it was of the one before
         shutil.rmtree(old, ignore_errors=True)
 
     def restore_model(self) -> None:
@@ -120,7 +122,7 @@ class RunFolder:
         self._append(self._decisions, decision.to_mapping(), force=True)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """Yield the records logged so far; a last line cut by a kill is left out."""
+        """Yield the records logged so far; a line cut by a kill or a full disk is left out."""
         yield from _lines(self._metrics)
 
     def forget_after(self, step: int, *, but: int, decays: bool) -> float:
@@ -180,5 +182,9 @@ def _rewrite(path: Path, records: list[dict[str, Any]]) -> None:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
-            if re.fullmatch(r"\{.*\}", line):
-                yield json.loads(line)
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # cut by a kill or a full disk, the record behind it glued to it
+            if isinstance(record, dict):
+                yield record

@@ -31,11 +31,12 @@ def test_the_last_two_the_last_stable_and_the_best_are_kept(states: Checkpoints)
     assert kept(states) == [5, 40, 300, 400]
 
 
-def test_more_are_kept_for_an_average(tmp_path: Path) -> None:
-    states = Checkpoints(tmp_path / "checkpoints", more=2)
-    for step in range(1, 8):
+@pytest.mark.parametrize("more", [1, 2, 3, 8])
+def test_more_are_kept_for_an_average(tmp_path: Path, more: int) -> None:
+    states = Checkpoints(tmp_path / "checkpoints", more=more)
+    for step in range(1, 16):
         save(states, step)
-    assert kept(states) == [4, 5, 6, 7]
+        assert kept(states) == list(range(max(1, step - 1 - more), step + 1))
 
 
 def test_the_newest_whole_state_is_used(states: Checkpoints) -> None:

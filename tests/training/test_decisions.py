@@ -66,6 +66,34 @@ def test_the_decay_fits_into_the_budgets_end() -> None:
     assert 25 <= again.steps <= 30
 
 
+def after_a_start(minutes: float, spent: float, schedule: Schedule, step: int, steps: int) -> list[float]:
+    """Return the rate's factor of each of `steps` steps of a second that follow a start after `step` steps."""
+    budget = Budget(minutes, time.monotonic(), spent)
+    clock, factors = Clock(budget, schedule, Pace(1000.0, None, 0.05)), []
+    for one in range(step, step + steps):
+        for decision in clock.decide(one):
+            apply(decision, schedule)
+        factors.append(schedule.factor(one))
+        budget._seconds.append(1.0)
+        budget.spent_before += 1 / 60
+    return factors
+
+
+def test_minutes_added_late_are_learned_from() -> None:
+    factors = after_a_start(140.0, 120.0, Schedule(), 5000, 600)  # 85.7 % are spent when it starts
+    assert factors[0] == 1.0
+    assert factors[300] == pytest.approx(1 - 300 / 1200, abs=0.02)
+    assert factors == sorted(factors, reverse=True)
+    assert factors[-1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_decay_that_was_interrupted_goes_on_where_it_was() -> None:
+    schedule = Schedule([Decay(5000, 600)])
+    factors = after_a_start(100.0, 95.0, schedule, 5300, 100)
+    assert factors[0] == pytest.approx(0.5, abs=0.01)
+    assert factors[-1] == pytest.approx(0.5 * (1 - 99 / 300), abs=0.02)
+
+
 def test_minutes_that_are_spent_stop_the_run() -> None:
     clock, _, _ = clocked(10.0, 9.99, 1.0)
     assert clock.decide(7) == [Decision(7, "stop", reason="minutes")]

@@ -169,6 +169,31 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(options: Options) -> None:
     assert weights_of(options) == before
 
 
+def test_the_same_command_goes_on_within_its_minutes_and_other_minutes_are_added(options: Options) -> None:
+    first = replace(options, minutes=0.5, max_steps=None)
+
+    def start(**change: Any) -> None:
+        train(replace(first, started=time.monotonic(), **change), quiet, quiet, lambda: True)
+
+    start()
+    start(resume=True)
+    start(resume=True, minutes=None)
+    start(resume=True)
+    start(resume=True, minutes=0.25)
+    start(resume=True, minutes=0.25)
+    starts = [one for one in records_of(options) if one["kind"] == "start"]
+    assert [one["until"] for one in starts] == [0.5, 0.5, 0.5, 0.5, 0.75, 0.75]
+
+
+def test_a_bound_in_steps_holds_for_every_start(options: Options) -> None:
+    train(options, quiet, quiet, lambda: True)
+    assert steps_of(options) == [1]
+    train(replace(options, resume=True, max_steps=None), quiet, quiet)
+    assert steps_of(options) == list(range(1, 9))
+    with pytest.raises(TrainingError, match="the 8 steps of this run are done"):
+        train(replace(options, resume=True, max_steps=None), quiet, quiet)
+
+
 def test_minutes_are_added_from_the_last_stable_checkpoint(options: Options) -> None:
     first = replace(options, minutes=0.2, max_steps=None, started=time.monotonic())
     train(first, quiet, quiet)

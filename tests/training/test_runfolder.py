@@ -60,6 +60,24 @@ def test_metrics_survive_a_cut_line_and_forget_what_is_trained_again(folder: Run
     assert (folder.path / "decisions.jsonl").read_text() == ""
 
 
+def test_a_record_behind_a_cut_line_is_lost_alone(folder: RunFolder) -> None:
+    folder.log(record("train", 1, 0.1))
+    with (folder.path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "step": 2, "lo')  # the disk was full
+    folder.log(record("leaks", 0, 0.2))
+    folder.log(record("train", 3, 0.3))
+    assert [one["step"] for one in folder.metrics()] == [1, 3]
+    assert folder.forget_after(3, but=-1, decays=False) == 0.3
+
+
+def test_what_was_found_of_a_model_goes_with_it(folder: RunFolder) -> None:
+    made = folder.path / ".model-new"
+    made.mkdir()
+    (folder.path / "evaluation.json").write_text("{}")
+    folder.replace_model(made)
+    assert not (folder.path / "evaluation.json").exists()
+
+
 def test_a_resumed_run_must_ask_for_the_same_and_gets_the_first_facts(folder: RunFolder) -> None:
     again = RunFolder(folder.path)
     assert again.begin(ASKED, {"precision": "bfloat16"}, resume=True) == {"precision": "float32"}

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import count, islice, pairwise
+from unicodedata import category, normalize
 
 from persona.characters import folded
 from training.imports.contacts import without_contacts
@@ -18,9 +19,11 @@ _DATA = tomllib.loads((files("training.imports") / "names.toml").read_text(encod
 _FIRST, _LAST = _DATA["first_names"].split(), _DATA["last_names"].split()
 _EVERYDAY, _NO_NAMES = frozenset(_DATA["everyday"].split()), frozenset(_DATA["no_names"].split())
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_WORD = re.compile(r"\w+")
-_LETTERS = re.compile(r"[^\W\d_]{2,}")
-_HANDLE = re.compile(r"(?<!\w)@(\w(?:[\w.]*\w)?)")
+# Vowel signs, accents that stand alone, and what joins letters: parts of words that `\\w` leaves out.
+_MARKS = "".join(chr(one) for one in range(0x300, 0x20000) if category(chr(one)).startswith("M")) + "\u200c\u200d"
+_WORD = re.compile(rf"\w[\w{_MARKS}]*")
+_LETTERS = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}])+")
+_HANDLE = re.compile(rf"(?<!\w)@(\w(?:[\w.{_MARKS}-]*[\w{_MARKS}])?)")
 _EVERYBODY = {"everyone", "here", "role", "somebody"}
 _WIDEST_GAP = 2
 
@@ -32,6 +35,7 @@ class Pseudonyms:
     """
 
     def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        names = {sender: [normalize("NFC", name) for name in known] for sender, known in names.items()}
         real = {folded(word) for known in names.values() for name in known for word in _WORD.findall(name)}
         self.of = dict(zip(names, islice(_fictional(real), len(names)), strict=True))
         self._handles = {folded(word) for name in self.of.values() for word in name.split()} | _EVERYBODY
@@ -47,7 +51,7 @@ class Pseudonyms:
 
     def disguised(self, text: str) -> str:
         """Return `text` with names, handles, links, addresses and long numbers replaced."""
-        text = without_contacts(text, self._renamed)
+        text = without_contacts(normalize("NFC", text), self._renamed)
         return _HANDLE.sub(lambda found: found[0] if folded(found[1]) in self._handles else "@someone", text)
 
     def _learn_whole(self, name: str, pseudonym: str) -> None:
@@ -63,6 +67,8 @@ class Pseudonyms:
         for part in _LETTERS.findall(name):
             if part.casefold() not in _NO_NAMES:
                 self._known.setdefault((part.casefold(),), pseudonym)
+                if _UNSPACED.search(part):
+                    self._unspaced.setdefault(part, pseudonym)
 
     def _renamed(self, text: str) -> str:
         for name in sorted(self._unspaced, key=len, reverse=True):

@@ -9,8 +9,8 @@ from training.report import story, tables
 from training.report.curves import Curve, curves
 from training.report.picture import draw
 from training.report.runlog import RunLog, read_run
-from training.report.served import FILE_NAME as EVALUATION
 from training.report.served import evaluation
+from training.runfolder import EVALUATION
 
 FILE_NAME = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -6,14 +6,13 @@ from typing import Any
 
 from training.evaluation.store import Result
 from training.evaluation.wording import beside, interval, number
-
-FILE_NAME = "evaluation.json"
+from training.runfolder import EVALUATION
 
 
 def evaluation(folder: Path) -> dict[str, Any] | None:
     """Return the title, the columns and the rows by measure; None where nothing was evaluated that is understood."""
     try:
-        content = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        content = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
         result = Result.from_mapping(content)
         others = [(name, Result.from_mapping(content[name])) for name in ("base", "other") if content[name]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

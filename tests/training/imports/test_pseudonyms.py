@@ -48,6 +48,30 @@ def test_names_are_replaced_where_they_stand_as_words(pseudonyms: Pseudonyms, te
     assert pseudonyms.disguised(text) == disguised
 
 
+ELSEWHERE = {
+    "1": ["राहुल"], "2": ["प्रिया शर्मा"], "3": ["José"], "4": ["Zoe\u0308 Q"], "5": ["田中 太郎"], "6": ["김 민수"],
+    "7": ["สมชาย ใจดี"], "8": ["Bo ❤️"], "9": ["Jean-Luc Roy"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "disguised"),
+    [
+        ("राहुल आज आएगा", "Avery आज आएगा"),
+        ("प्रिया शर्मा और प्रिया", "Blake और Blake"),
+        ("Jose\u0301 ven, José", "Casey ven, Casey"),
+        ("Zo\u00eb and Zoe\u0308", "Devon and Devon"),
+        ("田中さんと太郎", "EmeryさんとEmery"),
+        ("민수야, 김 민수", "Finley야, Finley"),
+        ("สมชายไปไหน", "Grayไปไหน"),
+        ("Bo loves soup ❤️", "Harper loves soup ❤️"),
+        ("@jean-luc and @anne-marie", "@someone and @someone"),
+    ],
+)
+def test_names_of_other_scripts_are_found(text: str, disguised: str) -> None:
+    assert Pseudonyms(ELSEWHERE).disguised(text) == disguised
+
+
 def test_the_names_are_fictional_different_and_the_same_every_time(pseudonyms: Pseudonyms) -> None:
     assert list(pseudonyms.of) == list(NAMES)
     assert len(set(pseudonyms.of.values())) == len(NAMES)
