@@ -54,7 +54,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         size, words = FULL if full else SAMPLE, offensive(settings.filter)
         sampling = Sampling(settings.temperature, settings.top_p, settings.min_p)
         options = ChooserOptions(sampling, settings.longest_reply, settings.candidates)
-        question = Question(model, corpus, settings.cache_dir, split, size, untouched, against, device, words, options)
+        question = Question(
+            model, corpus, settings.cache_dir, split, size, untouched, against, device, words, options, settings.filter
+        )
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=screen.console, transient=True) as bar:
             task = bar.add_task("lines and replies")

@@ -56,9 +56,11 @@ class Card:
     version: int = VERSION
 
     def write(self, folder: Path) -> None:
-        """Write `persona.json` into `folder`."""
+        """Write `persona.json` into `folder`, whole or not at all."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        new = folder / f".{FILE_NAME}.new"
+        new.write_text(text + "\n", encoding="utf-8")
+        new.replace(folder / FILE_NAME)
 
 
 def read_card(folder: Path) -> Card:

@@ -60,8 +60,11 @@ class Corpus:
 
 def load_corpus(name: str, cache: Path) -> Corpus:
     """Load a corpus folder, or download the ConvoKit corpus of that name; raises CorpusError."""
-    folder = find_corpus(name, cache)
-    sha256 = _checksum(folder)
+    try:
+        folder = find_corpus(name, cache)
+        sha256 = _checksum(folder)
+    except OSError as error:
+        raise CorpusError(f"the corpus {name} cannot be read: {error.strerror or type(error).__name__}") from error
     kept = cache / "scenes" / f"{sha256}-{CLEANING}.jsonl"
     parsed = read_parsed(kept)
     if parsed is None:

@@ -45,9 +45,9 @@ class Publication:
 
 def publish(wanted: Publication, cache: Path, tell: Tell = lambda line: None) -> Path:
     """Make the folder, whole or not at all, and return it; raises PublishError."""
-    if wanted.out.exists() or wanted.out.is_symlink():
-        raise PublishError(f"{wanted.out} exists already; give a folder that does not")
     try:
+        if wanted.out.exists() or wanted.out.is_symlink():
+            raise PublishError(f"{wanted.out} exists already; give a folder that does not")
         folder = checkpoint_folder(wanted.model)
         card, copied = read_card(folder), CopiedLines.read(folder)
         parent = wanted.out.absolute().parent

@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 
 from bot.engine.bases import Base, sha256_of
 from bot.engine.checkpoints import ADAPTER, CheckpointError
-from persona.card import read_card
+from persona.card import Card, read_card
+from persona.copied import CopiedLines
+from training.held_out import hold_out_otherwise
 from training.options import Options, OptionsError
 from training.runfolder import RunFolder
 
@@ -18,14 +20,31 @@ _TOLD = ("tokens_read", "learned_tokens", "steps", "minutes", "judged", "average
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An adapter to go on from: its file, and what its card says of how it was trained."""
+    """An adapter to go on from: its file, its card, what that says of how it was trained, and whose lines it learned.
+
+    `copied` is None where the adapter's folder does not say which lines those are.
+    """
 
     file: Path
+    card: Card
     known: dict[str, Any]
+    copied: CopiedLines | None
 
     def order(self, seed: int) -> int:
         """Return a seed for the order of what is read; the earlier run's own would begin with the same scenes again."""
         return seed ^ int(self.known["sha256"][:8], 16)
+
+    def check_held_out(self, card: Card) -> None:
+        """Raise OptionsError where the run whose card this is holds out what the adapter learned."""
+        if name := hold_out_otherwise(self.card, card):
+            raise OptionsError(
+                f"the adapter in {self.file.parent} was trained with other episodes of {name} held out, so what it "
+                "learned would be measured: ask for the same --leave-out, or start from another"
+            )
+
+    def with_copied(self, lines: CopiedLines) -> CopiedLines:
+        """Return the hashes of `lines` together with those of what the adapter learned, where they are known."""
+        return lines if self.copied is None else CopiedLines.union([lines, self.copied]) or lines
 
     def load(self, model: Any) -> None:
         """Put the weights into a model with a new adapter of the same shape; raises CheckpointError."""
@@ -63,7 +82,7 @@ def find_start(options: Options, base: Base) -> Start | None:
     file = folder / ADAPTER
     told = {key: card.training[key] for key in _TOLD if key in card.training}
     earlier = {"before": before} if (before := card.training.get("start_from")) else {}
-    return Start(file, {"sha256": sha256_of(file), **told, **earlier})
+    return Start(file, card, {"sha256": sha256_of(file), **told, **earlier}, CopiedLines.read(folder))
 
 
 def _rank(file: Path) -> int:

@@ -170,3 +170,8 @@ def test_the_show(show: Corpus) -> None:
     assert {scene.episode[0] for scene in show.scenes} == {"s"}
     assert not any("[" in turn.text and "]" in turn.text for scene in show.scenes[:500] for turn in scene.turns)
     assert set(show.seasons.values()) == {f"s0{number}" for number in range(1, 10)}
+
+
+def test_a_corpus_that_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"the corpus n+ cannot be read: File name too long"):
+        load_corpus("n" * 300, tmp_path)

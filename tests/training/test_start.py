@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from bot.engine.checkpoints import ADAPTER
 from persona.card import read_card
-from tests.toys import toy_llama
+from persona.copied import CopiedLines
+from persona.dialogue import Scene, Turn
+from tests.toys import LINES, toy_llama, toy_scenes
 from training.average import Average, average
 from training.train import Options, TrainingError, train
 
@@ -121,3 +123,30 @@ def test_a_damaged_adapter_is_refused(first: Options) -> None:
     (model / ADAPTER).write_bytes(b"not weights")
     with pytest.raises(TrainingError, match="cannot be loaded"):
         train(second(first), quiet, quiet)
+
+
+def test_what_was_learned_before_is_not_recited(first: Options, make_corpus: Make) -> None:
+    lines = ("We carried nine bowls of hot leek soup upstairs today.", "And then all of us ate it on the roof.")
+    taught = tuple(
+        Scene(tuple(Turn(turn.name, lines[at % 2]) for at, turn in enumerate(one.turns)), one.id, one.episode)
+        for one in toy_scenes()
+    )
+    first = replace(first, corpora=(str(make_corpus(taught, "before")),), max_steps=2)
+    train(first, quiet, quiet)
+    told: list[str] = []
+    next_one = second(first, corpora=(str(make_corpus()),))
+    copied = CopiedLines.read(train(next_one, told.append, quiet))
+    assert copied is not None
+    assert all(map(copied.copies, lines))
+    assert any(map(copied.copies, LINES))
+    assert not [line for line in told if "recited" in line]
+    (first.out / "model" / "copied.hashes").unlink()
+    train(replace(next_one, out=first.out.parent / "third"), told.append, quiet)
+    assert [line for line in told if "recited" in line]
+
+
+def test_other_episodes_cannot_be_held_out_than_before(first: Options) -> None:
+    train(replace(first, max_steps=2), quiet, quiet)
+    with pytest.raises(TrainingError, match=r"was trained with other episodes of toy-corpus held out"):
+        train(second(first, leave_out=("episode=s01_e03",)), quiet, quiet)
+    assert not second(first).out.exists()

@@ -23,7 +23,7 @@ from training.evaluation.measuring import Material, measure
 from training.evaluation.pieces import Generated, Ledger, ScoredLine
 from training.evaluation.plan import SAMPLE, Plan, Size, make_plan
 from training.evaluation.served import Serving, UnscoredError, compute, serve
-from training.evaluation.store import Record, Result, Store, StoreError, base_id, model_id
+from training.evaluation.store import Record, Result, Store, StoreError, base_id, model_id, served_as
 from training.held_out import HeldOut, choose_held_out, learned_scenes
 from training.words import counted
 
@@ -42,6 +42,7 @@ class Question:
 
     `split` is "validation", "test", "left-out" or "all"; `size` says how much of it.
     `against` is a checkpoint whose finished evaluation stands beside it, the last other one where it is None.
+    `offensive` is the bot's filter of the name `level`.
     """
 
     model: Path
@@ -54,6 +55,12 @@ class Question:
     device: str = "auto"
     offensive: Offensive | None = None
     options: ChooserOptions = ChooserOptions()  # noqa: RUF009 - frozen
+    level: str = "off"
+
+    @property
+    def served(self) -> str:
+        """Return what tells this way of serving from others."""
+        return served_as(self.options, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +142,8 @@ def _prepared(question: Question) -> _Job:
 
 def _evaluate(job: _Job, question: Question, tell: Tell, step: Step) -> Answer:
     other = _other(job, question)  # first: what is not there must not be found out at the end
-    base = job.store.record(base_id(job.card, question.options))
-    ours = base if question.untouched else job.store.record(model_id(job.folder, job.card, question.options))
+    base = job.store.record(base_id(job.card, question.served))
+    ours = base if question.untouched else job.store.record(model_id(job.folder, job.card, question.served))
     bare = Plan(job.plan.lines, ())
     of = job.plan.pieces + (0 if question.untouched else bare.pieces)
     lines, replies = _computed(job, question, ours, (job.plan, 0, of), step)
@@ -161,7 +168,7 @@ def _computed(
 ) -> tuple[Mapping[int, ScoredLine], Mapping[tuple[str, int], Generated]]:
     """Return a model's pieces, computing those that are missing; `work` is a plan, pieces done before, and in all."""
     plan, before, of = work
-    folder = None if record.folder.name == base_id(job.card, question.options) else job.folder
+    folder = None if record.folder.name == base_id(job.card, question.served) else job.folder
     serving = Serving(folder, question.cache, job.card.base.name, question.device, question.offensive, question.options)
     with record.ledger() as ledger:
         if not ledger.has(plan):
@@ -176,12 +183,12 @@ async def _compute(job: _Job, serving: Serving, work: tuple[Plan, Ledger], step:
 
 def _other(job: _Job, question: Question) -> Result | None:
     """Return the result that stands beside this one; raises CardError for a checkpoint that is none."""
-    base = base_id(job.card, question.options)
+    base = base_id(job.card, question.served)
     if question.against is None:
-        ours = base if question.untouched else model_id(job.folder, job.card, question.options)
+        ours = base if question.untouched else model_id(job.folder, job.card, question.served)
         return job.store.latest(ours, base)
     folder = checkpoint_folder(question.against)
-    found = job.store.record(model_id(folder, read_card(folder), question.options)).read()
+    found = job.store.record(model_id(folder, read_card(folder), question.served)).read()
     if found is None:
         raise StoreError(f"{question.against} was not measured on the same lines yet: evaluate it first")
     return found

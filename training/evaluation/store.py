@@ -112,19 +112,20 @@ class Store:
         return max((one for one in found if one), key=lambda one: one.when, default=None)
 
 
-def model_id(folder: Path, card: Card, options: ChooserOptions) -> str:
-    """Return what tells a checkpoint as it is served from others: weights, format, characters, ranking, sampling."""
+def model_id(folder: Path, card: Card, served: str) -> str:
+    """Return what tells a checkpoint from others: weights, format, characters, ranking, and how it is `served`."""
     weights = [sha256_of(folder / name) for name in _WEIGHTS if (folder / name).is_file()]
-    names = [one.name for one in card.characters]
-    about = [card.base.sha256, *weights, card.format, sorted(card.ranking.items()), names, _served(options)]
+    kept_back = [[one.name, *one.untrue] for one in card.characters]
+    about = [card.base.sha256, *weights, card.format, sorted(card.ranking.items()), kept_back, served]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def base_id(card: Card, options: ChooserOptions) -> str:
+def base_id(card: Card, served: str) -> str:
     """Return what tells a card's untouched base, served likewise, from others."""
-    about = [card.base.sha256, _served(options)]
+    about = [card.base.sha256, served]
     return f"base-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}"
 
 
-def _served(options: ChooserOptions) -> str:
-    return repr((options.sampling, options.longest, options.candidates, options.attempts))
+def served_as(options: ChooserOptions, level: str) -> str:
+    """Return how replies are drawn and kept back, as far as it changes which are sent; `level` is the bot's filter."""
+    return repr((options.sampling, options.longest, options.candidates, options.attempts, level))

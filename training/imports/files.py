@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ def read_text(path: Path) -> str:
     """Return the text of a file, or of the one text in a zip file; raises ChatError."""
     try:
         content = _unzipped(path) if is_zipfile(path) else path.read_bytes()
-    except (BadZipFile, RuntimeError) as error:  # the second for one with a password
+    except (BadZipFile, RuntimeError, zlib.error, EOFError) as error:  # the second for one with a password
         raise ChatError(f"{path} is a zip file that cannot be unpacked") from error
     except OSError as error:
         raise ChatError(f"cannot read {path}: {error.strerror or type(error).__name__}") from error

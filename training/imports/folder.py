@@ -22,8 +22,12 @@ _NOTHING: dict[str, Any] = {"meta": {}, "vectors": []}
 
 
 def check_is_new(folder: Path) -> None:
-    """Raise ChatError where anything of that name exists."""
-    if folder.exists() or folder.is_symlink():
+    """Raise ChatError where anything of that name exists, or where nobody may look."""
+    try:
+        is_there = folder.exists() or folder.is_symlink()
+    except OSError as error:
+        raise ChatError(f"cannot write {folder}: {error.strerror or type(error).__name__}") from error
+    if is_there:
         raise ChatError(f"{folder} is there already: name another folder in --out, or remove it")
 
 

@@ -22,6 +22,13 @@ _HEAD = 4096
 
 def read_export(path: Path, messenger: str = AUTO) -> ChatExport:
     """Read an export, a file or a folder of files; raises ChatError."""
+    try:
+        return _read_export(path, messenger)
+    except OSError as error:
+        raise ChatError(f"cannot read {path}: {error.strerror or type(error).__name__}") from error
+
+
+def _read_export(path: Path, messenger: str) -> ChatExport:
     if not path.exists():
         raise ChatError(f"there is no file or folder {path}")
     if messenger not in (AUTO, *MESSENGERS):

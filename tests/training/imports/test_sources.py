@@ -6,6 +6,7 @@ import pytest
 
 from tests.training.imports.exports import chatter, discord_message, write_discord, write_telegram, write_whatsapp
 from training.imports.chat import ChatError
+from training.imports.folder import check_is_new
 from training.imports.sources import MESSENGERS, read_export
 
 
@@ -51,3 +52,10 @@ def test_what_is_no_export_is_said(name: str, tmp_path: Path) -> None:
     write_telegram(tmp_path / "silent.json", [])
     with pytest.raises(ChatError, match=complaints[name]):
         read_export(tmp_path / name)
+
+
+def test_a_place_that_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ChatError, match=r"cannot read .*: File name too long"):
+        read_export(tmp_path / ("n" * 300))
+    with pytest.raises(ChatError, match=r"cannot write .*: File name too long"):
+        check_is_new(tmp_path / ("n" * 300))

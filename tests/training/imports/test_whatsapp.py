@@ -1,7 +1,7 @@
 """WhatsApp's text export: every layout, the order of day and month, and WhatsApp's own words."""
 
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -176,6 +176,12 @@ def test_the_zip_file_that_phones_send(tmp_path: Path) -> None:
     with ZipFile(path, "w") as archive:
         archive.writestr("IMG-1.jpg", b"\xff")
     with pytest.raises(ChatError, match="holds 0 text files"):
+        read_export(path)
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("_chat.txt", "31.12.23, 21:00 - Ann: look\n" * 900)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + b"\xff" * 20 + whole[80:])
+    with pytest.raises(ChatError, match="is a zip file that cannot be unpacked"):
         read_export(path)
     path.write_bytes(path.read_bytes()[:-30] + b"PK\x05\x06")
     with pytest.raises(ChatError):
