@@ -19,7 +19,7 @@ class Screen:
 
     def tell(self, sentence: str) -> None:
         """Write a sentence in one line, however long, as it is: no markup, no colours."""
-        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(sentence, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def refusing(self, *errors: type[Exception]) -> Iterator[None]:
@@ -35,5 +35,5 @@ class Screen:
 def _sentence(error: Exception) -> str:
     """Return what is wrong without a full stop; of the system's errors only those of writing a file come here."""
     if isinstance(error, OSError):
-        return f"cannot write {error.filename}: {error.strerror or error}"
+        return f"cannot write {error.filename or 'the file'}: {error.strerror or error}"
     return str(error).removesuffix(".")

@@ -35,7 +35,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         float | None,
         typer.Option(
             help="Minutes over all starts, saving and evaluating included (120 where neither they nor steps "
-            "are given); with --resume, minutes to add."
+            "are given); with --resume, other minutes are added."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

@@ -23,6 +23,8 @@ class OneError(RuntimeError):
             OSError(errno.ENOSPC, "No space left on device", "a.json"),
             "Error: cannot write a.json: No space left on device.",
         ),
+        (OSError(errno.ENOSPC, "the disk is full"), "Error: cannot write the file: the disk is full."),
+        (OneError("no folder a:100:b"), "Error: no folder a:100:b."),
     ],
 )
 def test_what_is_refused_is_one_line_and_exit_code_2(

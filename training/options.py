@@ -23,8 +23,8 @@ class Options:
     """What `echochamber train` was asked for. `started` is a moment of `time.monotonic()`.
 
     `corpora` are names or folders, each with `:WEIGHT` behind it or without; the first is the show,
-    whose characters are taught. `minutes` is what may be spent over all starts; with `resume` it is
-    what is added. `tokens` are those of a step, padding included, `micro_tokens` those that are
+    whose characters are taught. `minutes` is what may be spent over all starts; with `resume` another
+    number is added. `tokens` are those of a step, padding included, `micro_tokens` those that are
     computed at once. `contrast` weighs telling a line's speaker from another name. A share of the steps,
     `exchanges_share`, is the characters' talk with strangers, from the folder `exchanges` or the project's
     own; another, `judged_share`, the replies in the file `judged`, of which readers would have sent some.

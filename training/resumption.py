@@ -54,10 +54,14 @@ def find_place(job: Job, tell: Tell) -> Place:
     adds = adds_minutes or _adds_steps(options, progress)
     if adds:
         state, progress = _before_the_decay(folder, state, tell)
+    elif (last := _last_start(folder)) and last.get("adds") and state.step <= last["step"]:
+        adds, progress.decays, progress.strikes = True, [], 0  # the start that added was killed before it saved
     if progress.split != job.split:
         raise RunError(f"{folder.path} was trained on another split of its corpora, by another version of this program")
     if options.max_steps or adds_minutes:
         progress.max_steps = options.max_steps
+    else:
+        progress.max_steps = (_last_start(folder) or {}).get("max_steps", progress.max_steps)
     _check_unfinished(options, folder, state, progress)
     _know_best(folder, progress, newest=options.keep_last)
     tell(f"Going on from {state.folder.name}, {progress.tokens:,} tokens read so far.")
@@ -70,6 +74,7 @@ def open_budget(job: Job, place: Place) -> Budget:
     spent, last, adds = 0.0, None, False
     if options.resume:
         last, adds = _last_start(folder), _adds_minutes(options, folder)
+        job.team.wait()  # all have found their place: what is ahead of it may go
         if job.team.leads:
             spent = _forget(folder, place)
         spent = job.team.share(spent)
@@ -77,8 +82,8 @@ def open_budget(job: Job, place: Place) -> Budget:
     budget = Budget(bound, options.started, spent)
     if not budget.left() > 0:
         raise RunError(f"the minutes of this run are spent; the best is in {folder.model}, --max-minutes adds more")
-    asked = last.get("asked") if last and options.minutes is None else options.minutes
-    known = {"until": None if math.isinf(bound) else bound, "asked": asked, "max_steps": steps}
+    asked = last.get("asked", last["until"]) if last and options.minutes is None else options.minutes
+    known = {"until": None if math.isinf(bound) else bound, "asked": asked, "max_steps": steps, "adds": place.adds}
     folder.log(
         {"kind": "start", "step": place.step, "minutes": spent, **known, "command": list(options.command)},
     )
@@ -93,7 +98,7 @@ def _bound(options: Options, last: Start | None, steps: int | None, added_to: fl
     before = (last["until"] or math.inf) if last else None
     if options.minutes is not None and (before is None or added_to is not None):
         return options.minutes + (0.0 if before is None else (added_to or 0.0) if math.isinf(before) else before)
-    if before is None or options.max_steps:
+    if before is None or (options.max_steps and options.minutes is None):
         return math.inf if steps else DEFAULT_MINUTES
     return before if steps or not math.isinf(before) else DEFAULT_MINUTES
 
@@ -108,7 +113,8 @@ def _adds_minutes(options: Options, folder: RunFolder) -> bool:
     if options.minutes is None or last is None:
         return False
     ends = [one for one in folder.metrics() if one["kind"] in ("start", "end")]
-    is_done = ends[-1].get("reason") in _DONE
+    spent = max((one.get("minutes", 0.0) for one in folder.metrics()), default=0.0)
+    is_done = ends[-1].get("reason") in _DONE or spent >= (last["until"] or math.inf)
     return is_done or options.minutes != last.get("asked", last["until"])
 
 

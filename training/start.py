@@ -43,8 +43,13 @@ class Start:
             )
 
     def with_copied(self, lines: CopiedLines) -> CopiedLines:
-        """Return the hashes of `lines` together with those of what the adapter learned, where they are known."""
-        return lines if self.copied is None else CopiedLines.union([lines, self.copied]) or lines
+        """Return the hashes of `lines` together with those of what the adapter learned.
+
+        Where their sizes are too unlike to be joined, those of more lines: fewer can be recited then.
+        """
+        if self.copied is None:
+            return lines
+        return CopiedLines.union([lines, self.copied]) or max(lines, self.copied, key=len)
 
     def load(self, model: Any) -> None:
         """Put the weights into a model with a new adapter of the same shape; raises CheckpointError."""

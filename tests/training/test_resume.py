@@ -170,7 +170,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(options: Options) -> None:
 
 
 def test_the_same_command_goes_on_within_its_minutes_and_other_minutes_are_added(options: Options) -> None:
-    first = replace(options, minutes=0.5, max_steps=None)
+    first = replace(options, minutes=8.0, max_steps=None)
 
     def start(**change: Any) -> None:
         train(replace(first, started=time.monotonic(), **change), quiet, quiet, lambda: True)
@@ -179,10 +179,18 @@ def test_the_same_command_goes_on_within_its_minutes_and_other_minutes_are_added
     start(resume=True)
     start(resume=True, minutes=None)
     start(resume=True)
-    start(resume=True, minutes=0.25)
-    start(resume=True, minutes=0.25)
+    start(resume=True, minutes=4.0)
+    start(resume=True, minutes=4.0)
     starts = [one for one in records_of(options) if one["kind"] == "start"]
-    assert [one["until"] for one in starts] == [0.5, 0.5, 0.5, 0.5, 0.75, 0.75]
+    assert [one["until"] for one in starts] == [8.0, 8.0, 8.0, 8.0, 12.0, 12.0]
+
+
+def test_both_bounds_hold_for_the_same_command(options: Options) -> None:
+    both = replace(options, minutes=8.0, max_steps=6)
+    train(both, quiet, quiet, lambda: True)
+    train(replace(both, resume=True), quiet, quiet, lambda: True)
+    starts = [one for one in records_of(options) if one["kind"] == "start"]
+    assert [(one["until"], one["max_steps"]) for one in starts] == [(8.0, 6), (8.0, 6)]
 
 
 def test_a_bound_in_steps_holds_for_every_start(options: Options) -> None:
