@@ -25,7 +25,6 @@ from bot.engine.shipped import checkpoint_folder
 from persona.card import FILE_NAME, Card, CardError, read_card
 from persona.copied import FILE_NAME as COPIED
 from persona.copied import CopiedLines
-from training.held_out import hold_out_otherwise
 from training.report.modelcard import write_model_card
 
 _CONFIG = "adapter_config.json"
@@ -98,7 +97,7 @@ class _Adapter:
             ("base", mine.base.sha256 != theirs.base.sha256),
             ("format", mine.format != theirs.format),
             ("characters", [one.name for one in mine.characters] != [one.name for one in theirs.characters]),
-            ("held-out episodes", hold_out_otherwise(mine, theirs) is not None),
+            ("held-out episodes", _hold_out_otherwise(mine, theirs)),
             ("share of the training scenes", _train_share(mine) != _train_share(theirs)),
             ("shapes or LoRA settings", shapes[0] != shapes[1] or _settings(self.config) != _settings(other.config)),
         ):
@@ -168,6 +167,13 @@ def _card(adapters: Sequence[_Adapter], shares: Sequence[float], strength: float
     kept = {key: last.training[key] for key in ("train_share", "seed") if key in last.training}
     training = {**kept, "averaged": told, "strength": strength, "torch": torch.__version__}
     return replace(last, data=tuple(data.values()), training=training, measures={})
+
+
+def _hold_out_otherwise(one: Card, other: Card) -> bool:
+    """Say whether both learned from a corpus of which they held out other episodes."""
+    splits = {entry.get("sha256"): entry.get("split", one.split) for entry in one.data}
+    theirs = {entry.get("sha256"): entry.get("split", other.split) for entry in other.data}
+    return any(splits[checksum] != theirs[checksum] for checksum in splits.keys() & theirs.keys())
 
 
 def _train_share(card: Card) -> float:

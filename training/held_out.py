@@ -1,7 +1,6 @@
 """Which lines a measurement asks for: what was held out, and whose lines count, as the checkpoints' cards say."""
 
 import dataclasses
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,25 +80,6 @@ def learned_scenes(corpus: Corpus, card: Card) -> tuple[Scene, ...]:
     entry = _entry(card, corpus)
     held_out = set().union(*_sides(corpus, _split(card, entry) if entry else {}).values())
     return tuple(scene for scene in corpus.scenes if scene.episode not in held_out)
-
-
-def hold_out_otherwise(one: Card, other: Card) -> str | None:
-    """Return the name of a corpus that both learned from and of which they held out other episodes; None without one.
-
-    What goes on from both would be measured on what it has learned.
-    """
-    theirs = {entry.get("sha256"): _split(other, entry) for entry in other.data}
-    for entry in one.data:
-        ours = _split(one, entry)
-        if _differ(ours, theirs.get(entry.get("sha256"), ours)):
-            return str(entry.get("name", "a corpus"))
-    return None
-
-
-def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Compare what two splits say alike: early cards counted the episodes of a side, later ones list them."""
-    one, other = (json.loads(json.dumps(split)) for split in (one, other))
-    return any(type(one[key]) is type(other[key]) and one[key] != other[key] for key in one.keys() & other.keys())
 
 
 def _entry(card: Card, corpus: Corpus) -> Mapping[str, Any] | None:

@@ -1,9 +1,8 @@
 """Where a start goes on from, and what it may spend."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from persona.card import CardError, read_card
 from training.budget import Budget
@@ -16,18 +15,58 @@ from training.runfolder import RunError, RunFolder
 _DONE = ("minutes", "steps", "early stopping")  # how a start ends that was not cut short
 
 Tell = Callable[[str], None]
-Start = Mapping[str, Any]  # a start as the metrics have it
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the last start of a run was. `until` minutes bound all starts, infinite where steps do.
+
+    It began after `step` steps, with so many minutes `asked` for, and `is_done` unless it was cut short; `adds` as in
+    `Place`.
+    """
+
+    step: int
+    until: float
+    asked: float | None
+    max_steps: int | None
+    adds: bool
+    is_done: bool
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "Before | None":
+        """Return what the metrics say of it; None where nothing has begun."""
+        records = list(folder.metrics())
+        turns = [one for one in records if one["kind"] in ("start", "end")]
+        last = next((one for one in reversed(turns) if one["kind"] == "start"), None)
+        if last is None:
+            return None
+        until = last["until"] or math.inf
+        spent = max(one.get("minutes", 0.0) for one in records)
+        return cls(
+            last["step"],
+            until,
+            last.get("asked", last["until"]),
+            last.get("max_steps"),
+            last.get("adds", False),
+            turns[-1].get("reason") in _DONE or spent >= until,
+        )
+
+    def adds_minutes(self, minutes: float | None) -> bool:
+        """Say whether `minutes` come on top: the very command of a start that was cut short goes on within its own."""
+        return minutes is not None and (self.is_done or minutes != self.asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a start begins: the state gone on from (None for a beginning) and what is known by then.
+    """Where a start begins: the state gone on from (None for a beginning), what is known by then, and the start before.
 
-    `adds` where this start adds minutes or steps to what was asked for before.
+    `adds` where minutes or steps are added to what was asked for before. Steps bound the run where
+    `progress.max_steps` says so.
     """
 
     state: State | None
     progress: Progress
+    before: Before | None = None
     adds: bool = False
 
     @property
@@ -42,89 +81,57 @@ def find_place(job: Job, tell: Tell) -> Place:
     Raises RunError where nothing is left to be done, or the state belongs to another run.
     """
     options, folder = job.options, job.folder
-    if not options.resume:
-        return Place(None, Progress(max_steps=options.max_steps, split=job.split))
-    adds_minutes = _adds_minutes(options, folder)
-    state = folder.states.latest(tell)
+    before = Before.of(folder) if options.resume else None
+    adds_minutes = before is not None and before.adds_minutes(options.minutes)
+    steps = options.max_steps if options.max_steps or adds_minutes or not before else before.max_steps
+    state = folder.states.latest(tell) if options.resume else None
     if state is None:
-        tell("This run was stopped before its first checkpoint: starting again.")
-        steps = options.max_steps or (None if adds_minutes else _steps_before(folder))
-        return Place(None, Progress(max_steps=steps, split=job.split))
+        if options.resume:
+            tell("This run was stopped before its first checkpoint: starting again.")
+        return Place(None, Progress(max_steps=steps, split=job.split), before)
     progress = Progress.of(state.progress())
-    adds = adds_minutes or _adds_steps(options, progress)
-    if adds:
+    adds_steps = bool(options.max_steps and progress.max_steps and options.max_steps > progress.max_steps)
+    # A start that added and was killed before it saved anything is begun again.
+    adds_again = before is not None and before.adds and state.step <= before.step
+    if adds := adds_minutes or adds_steps or adds_again:
         state, progress = _before_the_decay(folder, state, tell)
-    elif (last := _last_start(folder)) and last.get("adds") and state.step <= last["step"]:
-        adds, progress.decays, progress.strikes = True, [], 0  # the start that added was killed before it saved
     if progress.split != job.split:
         raise RunError(f"{folder.path} was trained on another split of its corpora, by another version of this program")
-    if options.max_steps or adds_minutes:
-        progress.max_steps = options.max_steps
-    else:
-        progress.max_steps = (_last_start(folder) or {}).get("max_steps", progress.max_steps)
+    progress.max_steps = steps
     _check_unfinished(options, folder, state, progress)
     _know_best(folder, progress, newest=options.keep_last)
     tell(f"Going on from {state.folder.name}, {progress.tokens:,} tokens read so far.")
-    return Place(state, progress, adds)
+    return Place(state, progress, before, adds)
 
 
 def open_budget(job: Job, place: Place) -> Budget:
     """Return what may be spent over all starts, and write down that a start begins; raises RunError if nothing."""
-    options, folder, steps = job.options, job.folder, place.progress.max_steps
-    spent, last, adds = 0.0, None, False
+    options, folder, before, steps = job.options, job.folder, place.before, place.progress.max_steps
+    spent = 0.0
     if options.resume:
-        last, adds = _last_start(folder), _adds_minutes(options, folder)
-        job.team.wait()  # all have found their place: what is ahead of it may go
-        if job.team.leads:
-            spent = _forget(folder, place)
-        spent = job.team.share(spent)
-    bound = _bound(options, last, steps, spent if adds else None)
+        job.team.wait()  # until all have found their place: what is ahead of it goes
+        spent = job.team.share(_forget(folder, place) if job.team.leads else spent)
+    bound = _bound(options, before, steps, spent)
     budget = Budget(bound, options.started, spent)
     if not budget.left() > 0:
         raise RunError(f"the minutes of this run are spent; the best is in {folder.model}, --max-minutes adds more")
-    asked = last.get("asked", last["until"]) if last and options.minutes is None else options.minutes
+    asked = before.asked if before and options.minutes is None else options.minutes
     known = {"until": None if math.isinf(bound) else bound, "asked": asked, "max_steps": steps, "adds": place.adds}
-    folder.log(
-        {"kind": "start", "step": place.step, "minutes": spent, **known, "command": list(options.command)},
-    )
+    command = list(options.command)
+    folder.log({"kind": "start", "step": place.step, "minutes": spent, **known, "command": command})
     return budget
 
 
-def _bound(options: Options, last: Start | None, steps: int | None, added_to: float | None) -> float:
-    """Return the minutes that all starts may take, infinite where `steps` bound the run.
-
-    `last` is the start before, None at the beginning; `added_to` are the minutes spent where minutes are added.
-    """
-    before = (last["until"] or math.inf) if last else None
-    if options.minutes is not None and (before is None or added_to is not None):
-        return options.minutes + (0.0 if before is None else (added_to or 0.0) if math.isinf(before) else before)
-    if before is None or (options.max_steps and options.minutes is None):
-        return math.inf if steps else DEFAULT_MINUTES
-    return before if steps or not math.isinf(before) else DEFAULT_MINUTES
-
-
-def _last_start(folder: RunFolder) -> Start | None:
-    return next((one for one in reversed(list(folder.metrics())) if one["kind"] == "start"), None)
-
-
-def _adds_minutes(options: Options, folder: RunFolder) -> bool:
-    """Say whether minutes are added: the very command of a start that was cut short goes on within its own."""
-    last = _last_start(folder)
-    if options.minutes is None or last is None:
-        return False
-    ends = [one for one in folder.metrics() if one["kind"] in ("start", "end")]
-    spent = max((one.get("minutes", 0.0) for one in folder.metrics()), default=0.0)
-    is_done = ends[-1].get("reason") in _DONE or spent >= (last["until"] or math.inf)
-    return is_done or options.minutes != last.get("asked", last["until"])
-
-
-def _adds_steps(options: Options, progress: Progress) -> bool:
-    return bool(options.max_steps and progress.max_steps and options.max_steps > progress.max_steps)
-
-
-def _steps_before(folder: RunFolder) -> int | None:
-    """Return the bound in steps that the start before had, None where it had none."""
-    return (_last_start(folder) or {}).get("max_steps")
+def _bound(options: Options, before: Before | None, steps: int | None, spent: float) -> float:
+    """Return the minutes that all starts may take, infinite where `steps` alone bound the run."""
+    unasked = math.inf if steps else DEFAULT_MINUTES
+    if before is None:
+        return unasked if options.minutes is None else options.minutes
+    if options.minutes is None:
+        return unasked if options.max_steps or math.isinf(before.until) else before.until
+    if before.adds_minutes(options.minutes):
+        return options.minutes + (spent if math.isinf(before.until) else before.until)
+    return before.until
 
 
 def _forget(folder: RunFolder, place: Place) -> float:

@@ -1,6 +1,7 @@
 """Going on from an adapter that was trained before, with other data or another recipe."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from bot.engine.bases import Base, sha256_of
 from bot.engine.checkpoints import ADAPTER, CheckpointError
 from persona.card import Card, read_card
 from persona.copied import CopiedLines
-from training.held_out import hold_out_otherwise
+from training.corpus import Corpus
+from training.held_out import learned_scenes
 from training.options import Options, OptionsError
 from training.runfolder import RunFolder
+from training.split import Split
 
 _TOLD = ("tokens_read", "learned_tokens", "steps", "minutes", "judged", "averaged", "strength")
 
@@ -34,22 +37,30 @@ class Start:
         """Return a seed for the order of what is read; the earlier run's own would begin with the same scenes again."""
         return seed ^ int(self.known["sha256"][:8], 16)
 
-    def check_held_out(self, card: Card) -> None:
-        """Raise OptionsError where the run whose card this is holds out what the adapter learned."""
-        if name := hold_out_otherwise(self.card, card):
+    def check_held_out(self, corpus: Corpus, split: Split) -> None:
+        """Raise OptionsError where a side that `split` holds out of a corpus is what the adapter learned of it."""
+        if corpus.sha256 not in {entry.get("sha256") for entry in self.card.data}:
+            return
+        held_out = {scene.episode for scene in split.validation + split.test + split.left_out}
+        if held_out & {scene.episode for scene in learned_scenes(corpus, self.card)}:
             raise OptionsError(
-                f"the adapter in {self.file.parent} was trained with other episodes of {name} held out, so what it "
-                "learned would be measured: ask for the same --leave-out, or start from another"
+                f"the adapter in {self.file.parent} learned from episodes of {corpus.name} that would be held out and "
+                "measured now: ask for the --leave-out that it was trained with, or start from another"
             )
 
-    def with_copied(self, lines: CopiedLines) -> CopiedLines:
-        """Return the hashes of `lines` together with those of what the adapter learned.
+    def with_copied(self, lines: CopiedLines, tell: Callable[[str], None]) -> CopiedLines:
+        """Return the hashes of `lines` together with those of what the adapter learned; says what is left out of them.
 
-        Where their sizes are too unlike to be joined, those of more lines: fewer can be recited then.
+        Where their sizes are too unlike to be joined, those of more lines are kept: fewer can be recited then.
         """
         if self.copied is None:
+            tell(f"{self.file.parent} does not say what it learned: nothing keeps that from being recited.")
             return lines
-        return CopiedLines.union([lines, self.copied]) or max(lines, self.copied, key=len)
+        joined = CopiedLines.union([lines, self.copied])
+        if joined is None:
+            left = "what was learned before" if len(lines) > len(self.copied) else "the new lines"
+            tell(f"One corpus is so much larger that nothing keeps {left} from being recited.")
+        return joined or max(lines, self.copied, key=len)
 
     def load(self, model: Any) -> None:
         """Put the weights into a model with a new adapter of the same shape; raises CheckpointError."""

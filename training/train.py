@@ -16,7 +16,6 @@ from bot.engine.precision import choose_precision
 from persona.card import CardError
 from persona.characters import PersonaError
 from persona.copied import CopiedLines
-from persona.dialogue import Scene
 from persona.screenplay import FormatError
 from training.cast import EVERYBODY, check_everybody_speaks, choose_personas, taught_names
 from training.copied_lines import copied_lines
@@ -102,11 +101,9 @@ def _train(options: Options, voices: Voices) -> Path:
         parts = with_exchanges(options, parts, exchanges, (base, screenplay))
     if judged:
         parts = with_judged(options, parts, judged)
-    card = card_of(asked, base, screenplay, (parts, personas))
     if start:
-        start.check_held_out(card)
-        if start.copied is None:
-            voices.tell(f"{start.file.parent} does not say what it learned: nothing keeps it from being recited.")
+        for part in parts:
+            start.check_held_out(part.corpus, part.split)
     folder = RunFolder(options.out, leads=team.leads, keep_for_average=options.keep_for_average)
     try:
         facts = _facts(options, base, device, team) | {"sample_tokens": validation_sample(options, parts[0])}
@@ -120,18 +117,19 @@ def _train(options: Options, voices: Voices) -> Path:
         )
         for part in parts:
             _check_leaks(part, folder, voices)
-        told = [part.split.train for part in parts if not part.own]
-        exporter = Exporter(base, screenplay, card, cache(lambda: _copied(told, start)))
+        card = card_of(asked, base, screenplay, (parts, personas))
+        copied = cache(lambda: _copied(parts, start, voices.tell))
+        exporter = Exporter(base, screenplay, card, copied)
         job = Job(options, folder, parts, screenplay, personas, exporter, device, facts, log, team, start)
         return Run(job, voices).go(LearnedLoss(prepare_model(model, options), options.contrast))
     finally:
         folder.close()
 
 
-def _copied(told: Sequence[Sequence[Scene]], start: Start | None) -> CopiedLines:
+def _copied(parts: Sequence[Part], start: Start | None, tell: Tell) -> CopiedLines:
     """Return the hashes of the training scenes of each corpus, and of what was learned before."""
-    made = copied_lines(told)
-    return start.with_copied(made) if start else made
+    made = copied_lines(part.split.train for part in parts if not part.own)
+    return start.with_copied(made, tell) if start else made
 
 
 def _gather(device: torch.device) -> Team:

@@ -193,6 +193,26 @@ def test_both_bounds_hold_for_the_same_command(options: Options) -> None:
     assert [(one["until"], one["max_steps"]) for one in starts] == [(8.0, 6), (8.0, 6)]
 
 
+def test_a_start_that_adds_and_is_killed_before_it_saves_adds_when_begun_again(options: Options) -> None:
+    train(options, quiet, quiet)
+    added = replace(options, minutes=8.0, max_steps=None, resume=True)
+
+    def die(record: dict[str, Any]) -> None:
+        if record["kind"] == "train":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(added, started=time.monotonic()), quiet, die)
+    steps = iter(range(3))
+    train(replace(added, started=time.monotonic()), quiet, quiet, lambda: next(steps, None) is None)
+    rows = records_of(options)
+    starts = [one for one in rows if one["kind"] == "start"]
+    assert starts[1]["until"] == starts[2]["until"]
+    assert [one["max_steps"] for one in starts] == [8, None, None]
+    rates = {one["step"]: one["learning_rate"] for one in rows if one["kind"] == "train"}
+    assert rates[8] == pytest.approx(1e-3 * 8 / 20)  # of the warm-up, not of the decay that was undone
+
+
 def test_a_bound_in_steps_holds_for_every_start(options: Options) -> None:
     train(options, quiet, quiet, lambda: True)
     assert steps_of(options) == [1]

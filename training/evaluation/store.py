@@ -15,13 +15,14 @@ from typing import Any
 from bot.engine.bases import sha256_of
 from bot.engine.chooser import ChooserOptions
 from persona.card import Card
+from persona.copied import FILE_NAME as COPIED
 from training.evaluation.figures import Measure, from_mapping, to_mapping
 from training.evaluation.pieces import Ledger
 from training.evaluation.plan import Plan
 from training.locks import taken
 from training.runfolder import replace_text
 
-_WEIGHTS = ("adapter_model.safetensors", "model.safetensors")
+_FILES = ("adapter_model.safetensors", "model.safetensors", COPIED)
 _VERSION = 1  # raise it when the same plan would be computed otherwise
 
 
@@ -113,10 +114,10 @@ class Store:
 
 
 def model_id(folder: Path, card: Card, served: str) -> str:
-    """Return what tells a checkpoint from others: weights, format, characters, ranking, and how it is `served`."""
-    weights = [sha256_of(folder / name) for name in _WEIGHTS if (folder / name).is_file()]
+    """Return what tells a checkpoint from others: its files, format, characters, ranking, and how it is `served`."""
+    files = [sha256_of(folder / name) for name in _FILES if (folder / name).is_file()]
     kept_back = [[one.name, *one.untrue] for one in card.characters]
-    about = [card.base.sha256, *weights, card.format, sorted(card.ranking.items()), kept_back, served]
+    about = [card.base.sha256, *files, card.format, sorted(card.ranking.items()), kept_back, served]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 

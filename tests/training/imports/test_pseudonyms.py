@@ -72,6 +72,12 @@ def test_names_of_other_scripts_are_found(text: str, disguised: str) -> None:
     assert Pseudonyms(ELSEWHERE).disguised(text) == disguised
 
 
+def test_what_many_are_called_is_no_name() -> None:
+    pseudonyms = Pseudonyms({"1": ["田中 さん"], "2": ["민수 엄마"]})
+    assert pseudonyms.disguised("山田さんと田中さん") == "山田さんとAveryさん"
+    assert pseudonyms.disguised("엄마 왔어, 민수야") == "엄마 왔어, Blake야"
+
+
 def test_the_names_are_fictional_different_and_the_same_every_time(pseudonyms: Pseudonyms) -> None:
     assert list(pseudonyms.of) == list(NAMES)
     assert len(set(pseudonyms.of.values())) == len(NAMES)
