@@ -104,7 +104,7 @@ async def run(
         try:
             async with open_house(settings, engine=engine) as house:
                 platforms = {name: make(house.replier) for name, make in makers.items()}
-                return await serve(platforms, stop, _loaded(house.engine))
+                return await serve(platforms, stop, _loaded(house.engine), house.replier.aclose)
         except MISCONFIGURED as error:
             say(str(error))
             return 2

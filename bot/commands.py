@@ -79,7 +79,8 @@ class Commands:
 
     async def migrate(self, old: Address, new: Address) -> None:
         """Move a chat, with all its threads, that has got another id."""
-        async with self._turns.turn(old), self._turns.turn(new):
+        # The new one first: what is said there meanwhile has to wait for the persona and the filter.
+        async with self._turns.turn(new), self._turns.turn(old):
             await self._history.migrate(old, new)
 
     def help_text(self) -> str:

@@ -3,14 +3,19 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
 from bot import logs
-from bot.platforms.errors import PlatformError
+from bot.platforms.errors import PlatformError, UnreachableError
 
 CLOSING_SECONDS = 6.5  # for the platforms; an engine that still loads its model takes three more
+LEAVING_SECONDS = 4.0  # for replies in hand; the platforms still have time to send them, or a word of goodbye
+PAUSES = wait_exponential(multiplier=5, max=300)  # between attempts to reach a platform, in seconds
+AGAIN = "Trying again until it answers."
 
 _log = logs.logger("serving")
 
@@ -19,18 +24,28 @@ class Platform(Protocol):
     """A place where people write."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer until `stop` is set, then finish or give up in time; raises PlatformError."""
+        """Answer until `stop` is set, then finish or give up in time; raises PlatformError.
+
+        After UnreachableError it is called again.
+        """
         ...
 
 
-async def serve(platforms: Mapping[str, Platform], stop: asyncio.Event, loaded: Awaitable[str | None]) -> int:
+async def serve(
+    platforms: Mapping[str, Platform],
+    stop: asyncio.Event,
+    loaded: Awaitable[str | None],
+    leave: Callable[[float], Awaitable[None]],
+) -> int:
     """Run the platforms until `stop` is set; return 1 where none could go on or nobody can answer.
 
     `loaded` waits for the model and returns what it has to say; raises RuntimeError, with which
-    everything stops. All that goes wrong is said on stderr in a sentence.
+    everything stops. `leave` is called with `stop`: it has so many seconds for the replies in hand,
+    and whoever waits behind them is told at once. All that goes wrong is said on stderr in a sentence.
     """
     serving = asyncio.gather(*(_ran(name, platform, stop) for name, platform in platforms.items()))
     stopping, loading = asyncio.create_task(stop.wait()), asyncio.create_task(_loads(loaded, stop))
+    leaving = asyncio.create_task(_leaves(leave, stop))
     waits: set[asyncio.Future[Any]] = {serving, stopping}
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -40,9 +55,9 @@ async def serve(platforms: Mapping[str, Platform], stop: asyncio.Event, loaded: 
         loads = not loading.done() or loading.result()
         return 0 if ran and loads else 1
     finally:
-        for task in (serving, stopping, loading):
+        for task in (serving, stopping, loading, leaving):
             task.cancel()
-        await asyncio.gather(serving, stopping, loading, return_exceptions=True)
+        await asyncio.gather(serving, stopping, loading, leaving, return_exceptions=True)
 
 
 @contextmanager
@@ -65,15 +80,40 @@ def say(sentence: str) -> None:
 
 
 async def _ran(name: str, platform: Platform, stop: asyncio.Event) -> bool:
-    """Say whether the platform ran until it was told to stop."""
+    """Say whether the platform ran until it was told to stop; a network that is away at the start may come."""
     try:
-        await platform.run(stop)
+        await _retrying(name, stop)(platform.run, stop)
     except PlatformError as error:
         say(str(error))
     except Exception as error:  # a fault of one platform must not end the other
         _log.exception("platform failed", platform=name)
         say(f"{name} has ended because of a fault in this program ({type(error).__name__}).")
     return stop.is_set()
+
+
+def _retrying(name: str, stop: asyncio.Event) -> AsyncRetrying:
+    async def pause(seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
+
+    def tell(attempt: RetryCallState) -> None:
+        if attempt.attempt_number == 1:
+            say(f"{attempt.outcome and attempt.outcome.exception()} {AGAIN}")
+        _log.warning("platform unreachable, trying again", platform=name, seconds=attempt.upcoming_sleep)
+
+    return AsyncRetrying(
+        retry=retry_if_exception_type(UnreachableError),
+        wait=PAUSES,
+        stop=lambda _: stop.is_set(),
+        sleep=pause,
+        before_sleep=tell,
+        reraise=True,
+    )
+
+
+async def _leaves(leave: Callable[[float], Awaitable[None]], stop: asyncio.Event) -> None:
+    await stop.wait()
+    await leave(LEAVING_SECONDS)
 
 
 async def _loads(loaded: Awaitable[str | None], stop: asyncio.Event) -> bool:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from tenacity import wait_fixed
 
 from bot.app import main, open_house, run
 from bot.conversation import Address
 from bot.engine.local import LocalEngine
+from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import ScriptedEngine
-from bot.platforms.errors import PlatformError
-from bot.replier import Incoming, Replier
+from bot.platforms.errors import PlatformError, UnreachableError
+from bot.replier import LEAVING, Incoming, Replier
 from bot.settings import Settings, SettingsError, load_settings
 from persona.dialogue import Turn
 
@@ -131,6 +133,68 @@ async def test_where_all_fail_it_ends(
     makers = {name: lambda _: Failing(REFUSED) for name in ("One", "Two")}
     assert await run(settings, makers=makers, engine=engine) == 1
     assert capsys.readouterr().err.splitlines() == [str(REFUSED), str(REFUSED)]
+
+
+async def test_a_platform_that_is_out_of_reach_at_first_is_tried_again(
+    settings: Settings, engine: ScriptedEngine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.serving.PAUSES", wait_fixed(0.01))
+
+    class Late(Answering):
+        away = 2
+
+        async def run(self, stop: asyncio.Event) -> None:
+            if self.away:
+                self.away -= 1
+                raise UnreachableError("Late cannot be reached.")
+            await super().run(stop)
+
+    made: list[Late] = []
+
+    def late(replier: Replier) -> Late:
+        made.append(Late(replier))
+        return made[0]
+
+    async with asyncio.timeout(10):
+        assert await run(settings, makers={"Late": late}, engine=engine) == 0
+    assert (made[0].said, made[0].stopped) == ("Hi.", True)
+    assert capsys.readouterr().err == "Late cannot be reached. Trying again until it answers.\n"
+
+
+async def test_waiting_for_a_platform_ends_at_once_where_it_is_told_to(
+    settings: Settings, engine: ScriptedEngine
+) -> None:
+    asyncio.get_running_loop().call_later(0.3, signal.raise_signal, signal.SIGINT)
+    makers = {"Away": lambda _: Failing(UnreachableError("Away cannot be reached."))}
+    async with asyncio.timeout(3):
+        assert await run(settings, makers=makers, engine=engine) == 0
+
+
+async def test_who_waits_when_it_ends_is_told(settings: Settings) -> None:
+    thinking, done = asyncio.Event(), asyncio.Event()
+
+    async def gate(_: GenerateRequest) -> None:
+        thinking.set()
+        await done.wait()
+
+    said: list[str] = []
+
+    class Asked:
+        def __init__(self, replier: Replier) -> None:
+            self.replier = replier
+
+        async def run(self, stop: asyncio.Event) -> None:
+            first, second = (asyncio.create_task(self.replier.reply(message("hi", number))) for number in range(2))
+            await thinking.wait()
+            signal.raise_signal(signal.SIGINT)
+            await stop.wait()
+            await asyncio.sleep(0.05)
+            done.set()
+            said.extend(reply.text for reply in await asyncio.gather(first, second) if reply)
+
+    async with asyncio.timeout(10):
+        assert await run(settings, makers={"Asked": Asked}, engine=ScriptedEngine(["Hi."], gate=gate)) == 0
+    assert said == ["Hi.", LEAVING]
 
 
 async def test_a_model_that_cannot_be_loaded_ends_it(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.engine.chooser import Chooser
-from bot.engine.protocol import Candidate
+from bot.engine.protocol import Candidate, GenerateRequest
 from bot.engine.scripted import ScriptedEngine
 from bot.ephemeral import EphemeralHistory
 from bot.history import History
@@ -152,3 +152,27 @@ def test_help_says_what_no_character_will_admit() -> None:
 def test_help_names_the_levels() -> None:
     text = replier_of([KIND], EphemeralHistory()).help_text()
     assert "/filter LEVEL - how I mind my language: off, slurs, strict" in text
+
+
+async def test_what_is_said_in_a_new_group_while_the_old_one_moves_waits_for_the_persona() -> None:
+    thinking, done = asyncio.Event(), asyncio.Event()
+
+    async def gate(request: GenerateRequest) -> None:
+        if request.conversation.turns[-1].text == "slow":
+            thinking.set()
+            await done.wait()
+
+    engine = ScriptedEngine([KIND], gate=gate)
+    replier = Replier(Chooser(engine, friends()), EphemeralHistory(), friends())
+    await replier.choose_persona(A, "ross")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(replier.reply(message(A, "slow")))
+        await thinking.wait()
+        tasks.create_task(replier.migrate(A, B))
+        said = tasks.create_task(replier.reply(message(B, "in the new group")))
+        await asyncio.sleep(0.05)
+        assert not said.done()
+        done.set()
+    reply = said.result()
+    assert reply
+    assert reply.persona.id == "ross"

@@ -6,7 +6,7 @@ import aiohttp
 import discord
 
 from bot.platforms.discord.client import DiscordClient
-from bot.platforms.errors import PlatformError
+from bot.platforms.errors import PlatformError, UnreachableError
 from bot.replier import Replier
 
 REFUSED = (
@@ -55,4 +55,4 @@ class DiscordPlatform:
         except (discord.LoginFailure, ValueError):  # aiohttp's ValueError quotes a token that no header can hold
             raise PlatformError(REFUSED) from None
         except (discord.HTTPException, aiohttp.ClientError, OSError):  # a timeout is an OSError
-            raise PlatformError(UNREACHABLE) from None
+            raise UnreachableError(UNREACHABLE) from None

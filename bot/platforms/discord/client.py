@@ -12,10 +12,12 @@ import discord
 from discord import app_commands
 
 from bot import logs
+from bot.platforms.crowd import Crowd
+from bot.platforms.delivery import delivery
 from bot.platforms.discord.commands import COMMANDS, command_failed
 from bot.platforms.discord.messages import LONGEST, NOBODY, address_of, addressed_text, hidden
 from bot.platforms.pieces import pieces
-from bot.replier import Address, Incoming, Replier
+from bot.replier import BUSY, Address, Incoming, Replier
 
 HIDDEN = "Discord hides the words of this message from me: mention me, or leave the ping of your reply on."
 TYPING_SECONDS = 8.0  # Discord shows the indicator for ten
@@ -39,13 +41,24 @@ class DiscordClient(discord.Client):
             self.tree.add_command(command)
         self._in_hand: set[asyncio.Task[Any]] = set()
         self._sending: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._crowd = Crowd()
+        self._syncing: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def setup_hook(self) -> None:
-        """Register the commands; without them mentions are still answered."""
+        """Register the commands beside the login: Discord may let us wait, and mentions need none."""
+        self._syncing = asyncio.create_task(self._sync())
+
+    async def close(self) -> None:
+        """Close the connection, and give up registering the commands."""
+        if self._syncing:
+            self._syncing.cancel()
+        await super().close()
+
+    async def _sync(self) -> None:
         try:
             await self.tree.sync()
-        except discord.DiscordException as error:
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             _log.warning("discord commands could not be registered", error=type(error).__name__)
 
     async def on_ready(self) -> None:
@@ -57,14 +70,20 @@ class DiscordClient(discord.Client):
         text = addressed_text(message, self.me)
         if text is None or self._stopping:
             return
-        with self.handling():
-            if hidden(message, self.me):
-                await self._say(message, HIDDEN)
-                return
-            with _typing(message.channel):
-                reply = await self.replier.reply(self._incoming(message, text))  # nothing awaited before: order
-            if reply is not None:
-                await self._say(message, reply.text)
+        with self.handling(), self._crowd.entry(self.address(message.channel)) as entry:
+            if entry == "answer":
+                await self._answer(message, text)
+            elif entry == "say busy":
+                await self._say(message, BUSY)
+
+    async def _answer(self, message: discord.Message, text: str) -> None:
+        if hidden(message, self.me):
+            await self._say(message, HIDDEN)
+            return
+        with _typing(message.channel):
+            reply = await self.replier.reply(self._incoming(message, text))  # nothing awaited before: order
+        if reply is not None:
+            await self._say(message, reply.text)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         """Log what went wrong without a word of the message."""
@@ -106,9 +125,15 @@ class DiscordClient(discord.Client):
         async with sending:  # replies leave in the order in which they were made, pieces together
             first, *others = pieces(text, LONGEST)
             answered = message.to_reference(fail_if_not_exists=False)
-            await message.channel.send(first, reference=answered, allowed_mentions=NOBODY, suppress_embeds=True)
+            quiet: dict[str, Any] = {"allowed_mentions": NOBODY, "suppress_embeds": True}
+            await delivery(_lost)(message.channel.send, first, reference=answered, **quiet)
             for piece in others:
-                await message.channel.send(piece, allowed_mentions=NOBODY, suppress_embeds=True)
+                await delivery(_lost)(message.channel.send, piece, **quiet)
+
+
+def _lost(error: BaseException) -> bool:
+    """Say whether a message should be sent again: not where Discord has refused it, or is only slow."""
+    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
 
 
 @contextmanager

@@ -1,19 +1,21 @@
 """The Telegram adapter: every handler is a few lines between a message and the replier."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
 from telegram.constants import ChatAction, InlineKeyboardButtonLimit, MessageLimit
-from telegram.error import BadRequest, TelegramError
+from telegram.error import BadRequest, NetworkError, TelegramError, TimedOut
 from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, filters
 
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
+from bot.platforms.crowd import Crowd
+from bot.platforms.delivery import delivery
 from bot.platforms.pieces import pieces
 from bot.platforms.plaintext import unclickable
 from bot.platforms.telegram.client import Client, Context
@@ -27,7 +29,7 @@ from bot.platforms.telegram.messages import (
     incoming,
     message_of,
 )
-from bot.replier import Address, Incoming, Replier
+from bot.replier import BUSY, Address, Incoming, Replier
 from bot.words import LEVELS, LevelError
 from persona.characters import Persona, PersonaError
 
@@ -59,13 +61,14 @@ class TelegramPlatform:
         self._account = (token, api_url, grace)
         self._replier = replier
         self._sending: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._crowd = Crowd()
         self._moved: set[tuple[Address, Address]] = set()
         self._buttons = {_button_data(persona): persona for persona in replier.personas}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; raises PlatformError where the token or the network is bad."""
         client = Client(*self._account)
-        self._listen(client.application.add_handler, since=datetime.now(UTC) - OLDEST)
+        self._listen(client.application.add_handler, since=lambda: client.began - OLDEST)
         serving = asyncio.create_task(client.serve(COMMANDS))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -78,7 +81,7 @@ class TelegramPlatform:
             await asyncio.wait({serving, stopping})
             await client.close()
 
-    def _listen(self, add: Callable[[Any], None], since: datetime) -> None:
+    def _listen(self, add: Callable[[Any], None], since: Callable[[], datetime]) -> None:
         people = SPOKEN & ByPerson(since)
         add(CommandHandler("start", self._command(self._start), people))
         add(CommandHandler("help", self._command(self._help), people))
@@ -99,6 +102,11 @@ class TelegramPlatform:
         text = addressed_text(message, context.bot.bot)
         if text is None:
             return
+        async with self._room(message) as room:
+            if room:
+                await self._answer(message, text)
+
+    async def _answer(self, message: Message, text: str) -> None:
         with _typing(message):
             reply = await self._replier.reply(incoming(message, text))
         if reply is not None:
@@ -116,14 +124,20 @@ class TelegramPlatform:
         async def handle(update: Update, context: Context) -> None:
             message = message_of(update)
             command = incoming(message, " ".join(context.args or ()))
-            try:
-                sentence = await self._replier.once(command, answer, in_turn=in_turn)
-            except (PersonaError, LevelError, HistoryError) as error:
-                sentence = unclickable(str(error))  # it may quote what was typed
-            if sentence is not None:
-                await self._say(message, sentence, keyboard)
+            async with self._room(message) as room:
+                sentence = await self._obeyed(command, answer, in_turn=in_turn) if room else None
+                if sentence is not None:
+                    await self._say(message, sentence, keyboard)
 
         return handle
+
+    async def _obeyed(
+        self, command: Incoming, answer: Callable[[Incoming], Awaitable[str]], *, in_turn: bool
+    ) -> str | None:
+        try:
+            return await self._replier.once(command, answer, in_turn=in_turn)
+        except (PersonaError, LevelError, HistoryError) as error:
+            return unclickable(str(error))  # it may quote what was typed
 
     async def _start(self, command: Incoming) -> str:
         persona = await self._replier.persona_of(command.address)
@@ -167,6 +181,13 @@ class TelegramPlatform:
         if persona is None or not isinstance(message, Message) or not message.is_accessible:
             await query.answer(STALE_BUTTON)
             return
+        with self._crowd.entry(address_of(message).whole_chat) as entry:
+            if entry == "answer":
+                await self._choose_pressed(query, message, persona)
+            else:
+                await query.answer(BUSY)
+
+    async def _choose_pressed(self, query: CallbackQuery, message: Message, persona: Persona) -> None:
         try:
             await self._replier.choose_persona(address_of(message), persona.id)
         except HistoryError as error:
@@ -190,13 +211,24 @@ class TelegramPlatform:
                 self._moved.discard((old, new))  # so that the second telling tries again
                 raise
 
+    @asynccontextmanager
+    async def _room(self, message: Message) -> AsyncIterator[bool]:
+        """Count a message while the block answers it; False where its chat has too many, which is said once.
+
+        Nothing is awaited where there is room, so messages stay in order.
+        """
+        with self._crowd.entry(address_of(message).whole_chat) as entry:
+            if entry == "say busy":
+                await self._say(message, BUSY)
+            yield entry == "answer"
+
     async def _say(self, message: Message, text: str, keyboard: InlineKeyboardMarkup | None = None) -> None:
         sending = self._sending.setdefault(address_of(message), asyncio.Lock())
         async with sending:  # replies leave in the order in which they were made, pieces together
             first, *others = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
-            await message.reply_text(first, reply_markup=keyboard)
+            await delivery(_lost)(message.reply_text, first, reply_markup=keyboard)
             for piece in others:
-                await message.reply_text(piece, do_quote=False)
+                await delivery(_lost)(message.reply_text, piece, do_quote=False)
 
 
 @contextmanager
@@ -214,6 +246,11 @@ async def _keep_typing(message: Message) -> None:
         with suppress(TelegramError):
             await message.reply_chat_action(ChatAction.TYPING)
         await asyncio.sleep(TYPING_SECONDS)
+
+
+def _lost(error: BaseException) -> bool:
+    """Say whether a message should be sent again: not where the server refuses it, or is only slow."""
+    return isinstance(error, NetworkError) and not isinstance(error, BadRequest | TimedOut)
 
 
 def _chosen(persona: Persona) -> str:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from telegram import LinkPreviewOptions, Update
@@ -19,12 +21,13 @@ from telegram.ext import (
 from telegram.request import HTTPXRequest
 
 from bot import logs
-from bot.platforms.errors import PlatformError
+from bot.platforms.errors import PlatformError, UnreachableError
 
 REFUSED = "Telegram does not accept this token: get one from @BotFather (https://t.me/BotFather) as TELEGRAM_TOKEN."
 UNREACHABLE = "Telegram cannot be reached: check the network, and TELEGRAM_API_URL where it is set."
 ATTEMPTS, START_SECONDS = 3, 20.0
 POLLING_SECONDS = 1.5  # for polling to end
+SLOTS = 1024  # updates in hand: a flood fills those of its own chat only (`bot.platforms.crowd`)
 
 Context = CallbackContext[Any, Any, Any, Any]
 
@@ -55,6 +58,11 @@ class Client:
         self.application.add_error_handler(_failed)
         self._updater = cast(Updater, self.application.updater)
 
+    @property
+    def began(self) -> datetime:
+        """When the first updates came, by the server's clock where it tells the time: messages are dated by it."""
+        return self._polling.began
+
     async def serve(self, commands: Mapping[str, str]) -> None:
         """Log in and handle updates until cancelled, or until PlatformError says why that is over.
 
@@ -71,7 +79,7 @@ class Client:
         except InvalidToken:
             raise PlatformError(REFUSED) from None  # the library's message contains the token
         except (TelegramError, TimeoutError):
-            raise PlatformError(UNREACHABLE) from None
+            raise UnreachableError(UNREACHABLE) from None
         _log.info("telegram is listening")
         await self._polling.refused.wait()
         raise PlatformError(REFUSED)
@@ -103,7 +111,7 @@ class _Handling(SimpleUpdateProcessor):
     """Handles updates concurrently, and can give up those in hand."""
 
     def __init__(self) -> None:
-        super().__init__(max_concurrent_updates=256)
+        super().__init__(max_concurrent_updates=SLOTS)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
@@ -130,17 +138,25 @@ class MessageRateLimiter(AIORateLimiter):
 
 
 class _Polling(HTTPXRequest):
-    """Notices a token that is taken back: the library's polling task just ends then."""
+    """Notices a token that is taken back: the library's polling task just ends then. Reads the server's clock."""
 
     def __init__(self) -> None:
-        super().__init__(connection_pool_size=1)
+        super().__init__(connection_pool_size=1, httpx_kwargs={"event_hooks": {"response": [self._hear]}})
         self.refused = asyncio.Event()
+        self.began = datetime.now(UTC)
+        self._heard = False
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         code, payload = await super().do_request(*args, **kwargs)
         if code in (401, 404):
             self.refused.set()
         return code, payload
+
+    async def _hear(self, response: Any) -> None:
+        if not self._heard:
+            with suppress(KeyError, ValueError):  # no date, or none that can be read
+                self.began = parsedate_to_datetime(response.headers["date"])
+                self._heard = True
 
 
 async def _given_up_after(seconds: float, work: Coroutine[Any, Any, None]) -> None:

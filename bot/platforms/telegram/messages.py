@@ -1,5 +1,6 @@
 """What comes from Telegram: which messages are for us, what they say and where they belong."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import cast
 
@@ -20,18 +21,20 @@ SPOKEN = (
 
 
 class ByPerson(filters.MessageFilter):
-    """Messages of people, none older than `since`.
+    """Messages of people, none older than what `since` returns.
 
-    Channels and anonymous administrators are no people here: Telegram marks them as bots.
+    Channels and anonymous administrators are no people here: Telegram marks them as bots, and what
+    a channel posts into its group by itself as its own.
     """
 
-    def __init__(self, since: datetime) -> None:
+    def __init__(self, since: Callable[[], datetime]) -> None:
         super().__init__()
         self._since = since
 
     def filter(self, message: Message) -> bool:
         """Say whether to handle this message."""
-        return message.from_user is not None and not message.from_user.is_bot and message.date >= self._since
+        person = message.from_user is not None and not message.from_user.is_bot and message.sender_chat is None
+        return person and message.date >= self._since()
 
 
 class OurCommand(filters.MessageFilter):

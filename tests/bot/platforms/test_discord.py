@@ -18,11 +18,12 @@ from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import ScriptedEngine
 from bot.history import History
+from bot.platforms.crowd import MOST
 from bot.platforms.discord import DiscordPlatform
 from bot.platforms.discord.client import HIDDEN, DiscordClient
 from bot.platforms.discord.commands import FAILED, NO_MODERATOR
 from bot.platforms.errors import PlatformError
-from bot.replier import Replier
+from bot.replier import BUSY, Replier
 from persona.characters import find_persona, friends
 from persona.dialogue import Turn
 
@@ -270,6 +271,21 @@ async def test_two_quick_messages_are_answered_in_order(open_stage: Open) -> Non
         await stage.env.settle()
         assert stage.texts() == ["To alice.", "To bob."]
         assert stage.scene() == [Turn("alice", "first"), Turn(JOEY, "To alice."), Turn("bob", "second")]
+
+
+async def test_a_flood_in_one_channel_is_told_once(open_stage: Open) -> None:
+    gate = asyncio.Event()
+
+    async def wait(request: GenerateRequest) -> None:
+        await gate.wait()
+
+    async with open_stage(["Sure."], gate=wait) as stage:
+        for number in range(MOST + 5):
+            stage.post(stage.channel, stage.alice, f"{stage.me} {number}")
+        await until(stage.texts)
+        gate.set()
+        await stage.env.settle()
+        assert stage.texts() == [BUSY, *["Sure."] * MOST]
 
 
 async def test_another_channel_is_answered_meanwhile(open_stage: Open) -> None:

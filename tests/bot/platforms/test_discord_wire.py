@@ -19,7 +19,7 @@ from bot.engine.chooser import Chooser
 from bot.engine.scripted import ScriptedEngine
 from bot.history import History
 from bot.platforms.discord import DiscordPlatform
-from bot.platforms.errors import PlatformError
+from bot.platforms.errors import PlatformError, UnreachableError
 from bot.replier import Replier
 from persona.characters import friends
 from persona.dialogue import Turn
@@ -45,10 +45,17 @@ def message(number: int, author: dict[str, Any], content: str) -> dict[str, Any]
 
 
 class Server:
-    """What the bot sent, and the gateway's side of the talk; `close_code` ends it after the identify."""
+    """What the bot sent, and the gateway's side of the talk; `close_code` ends it after the identify.
 
-    def __init__(self, close_code: int | None = None) -> None:
+    The first `drops` messages are lost with their connection, and the list of commands is taken when
+    `registers` is set.
+    """
+
+    def __init__(self, close_code: int | None = None, *, drops: int = 0) -> None:
         self.close_code = close_code
+        self.drops = drops
+        self.registers = asyncio.Event()
+        self.registers.set()
         self.identified: dict[str, Any] = {}
         self.commands: list[str] = []
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -66,11 +73,15 @@ class Server:
         return app
 
     async def take_commands(self, request: web.Request) -> web.Response:
+        await self.registers.wait()
         self.commands = [one["name"] for one in await request.json()]
         return as_json([])
 
     async def take_message(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if self.drops:
+            self.drops -= 1
+            request.transport.abort()
         await self.sent.put(body)
         return as_json(message(900, ME, body["content"]))
 
@@ -138,6 +149,39 @@ async def test_from_login_to_stop(history: History, monkeypatch: pytest.MonkeyPa
         stop.set()
         await running
         await server.left.wait()
+
+
+async def test_a_reply_is_sent_again_where_the_connection_drops(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+    platform = DiscordPlatform(TOKEN, Replier(Chooser(ScriptedEngine(["Hi."]), friends()), history, friends()))
+    async with serving(Server(drops=1), monkeypatch) as server, asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(platform.run(stop))
+        lost, sent = await server.sent.get(), await server.sent.get()
+        assert lost["content"] == sent["content"] == "Hi."
+        stop.set()
+
+
+async def test_people_are_answered_while_discord_lets_the_commands_wait(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+    platform = DiscordPlatform(TOKEN, Replier(Chooser(ScriptedEngine(["Hi."]), friends()), history, friends()))
+    async with serving(Server(), monkeypatch) as server, asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        server.registers.clear()
+        tasks.create_task(platform.run(stop))
+        assert (await server.sent.get())["content"] == "Hi."
+        assert server.commands == []
+        stop.set()
+        server.registers.set()
+
+
+async def test_a_discord_out_of_reach_may_be_tried_again(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", "http://127.0.0.1:9/api")
+    platform = DiscordPlatform(TOKEN, Replier(Chooser(ScriptedEngine(["Hi."]), friends()), history, friends()))
+    with pytest.raises(UnreachableError, match="check the network"):
+        await platform.run(asyncio.Event())
 
 
 @pytest.mark.parametrize(("code", "said"), [(4004, "DISCORD_TOKEN"), (4013, "4013")])

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from itertools import count
 from typing import Any
 
@@ -17,11 +18,11 @@ from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import Gate, Line, ScriptedEngine
 from bot.ephemeral import EphemeralHistory
-from bot.platforms.errors import PlatformError
+from bot.platforms.errors import PlatformError, UnreachableError
 from bot.platforms.telegram import TelegramPlatform
 from bot.platforms.telegram.adapter import NO_ADMINISTRATOR, STALE_BUTTON, UNCHECKED
-from bot.platforms.telegram.client import REFUSED, UNREACHABLE, MessageRateLimiter
-from bot.replier import Replier
+from bot.platforms.telegram.client import REFUSED, SLOTS, UNREACHABLE, MessageRateLimiter
+from bot.replier import BUSY, Replier
 from persona.characters import friends
 from persona.dialogue import Scene, Turn
 from tests.peers.telegram.peer import Bot, Person, installed, mention, telegram_server
@@ -84,7 +85,7 @@ class Opener:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:
             bot = Bot(http, bot_id or next(bot_ids))
             for method, failure in (fail or {}).items():
-                await bot.fail(method, failure)
+                await bot.fail(method, *(failure if isinstance(failure, list) else [failure]))
             before, stop = await bot.polls(), asyncio.Event()
             platform = TelegramPlatform(bot.token, replier, api_url=self.url, grace=grace)
             running = asyncio.create_task(platform.run(stop))
@@ -198,6 +199,14 @@ IGNORED: dict[str, Any] = {
         )
     },
     "channel post": lambda ross: {"channel_post": {**ross.message(text="hi"), "chat": {"id": -5, "type": "channel"}}},
+    "channel post that comes into its group by itself": lambda ross: {
+        "message": Person(ross.bot, GROUP, id=777000, first_name="Telegram").message(
+            text=f"{US} hi",
+            entities=mention(US, US),
+            sender_chat={"id": -5, "type": "channel", "title": "News"},
+            is_automatic_forward=True,
+        )
+    },
     "service message": lambda ross: {"message": ross.message(new_chat_title="Central Perk")},
     "older than ten minutes": lambda ross: {"message": {**ross.message(text="hi"), "date": int(time.time()) - 660}},
 }
@@ -219,6 +228,14 @@ async def test_what_is_not_for_us_is_ignored(opened: Opener, kind: str, caplog: 
 async def test_a_message_nine_minutes_old_is_answered(opened: Opener) -> None:
     async with opened() as house:
         await Person(house.bot, chat=31).say("hi", date=int(time.time()) - 540)
+        await house.bot.sent(1)
+
+
+async def test_how_old_a_message_is_goes_by_telegram_s_clock(opened: Opener) -> None:
+    two_hours_ago = int(time.time()) - 7200
+    slow = [{"date": formatdate(two_hours_ago, usegmt=True)}] * 3
+    async with opened(fail={"getUpdates": slow}) as house:
+        await Person(house.bot, chat=31).say("hi", date=two_hours_ago)
         await house.bot.sent(1)
 
 
@@ -548,6 +565,31 @@ async def test_a_bot_started_again_remembers(opened: Opener) -> None:
         assert again.scenes() == [[("Ross G", "hi"), ("Joey Tribbiani", "Sure."), ("Ross G", "me again")]]
 
 
+async def test_a_reply_is_sent_again_where_the_connection_drops(opened: Opener) -> None:
+    async with opened(fail={"sendMessage": {"drop": True}}) as house:
+        await Person(house.bot, chat=31).say("hi")
+        lost, sent = await house.bot.sent(2)
+        assert lost["text"] == sent["text"] == "Sure."
+
+
+async def test_a_flood_in_one_group_is_told_once_and_holds_up_nobody_else(opened: Opener) -> None:
+    waiting = asyncio.Event()
+
+    async def gate(request: GenerateRequest) -> None:
+        if request.conversation.turns[-1].text != "quick":
+            await waiting.wait()
+
+    async with opened(gate=gate) as house:
+        flooding = Person(house.bot, GROUP)
+        for number in range(SLOTS + 10):
+            flood = flooding.message(text=f"{US} {number}", entities=mention(US, US))
+            await house.bot.update(message={"message_id": 5000 + number, **flood})
+        await Person(house.bot, chat=31).say("quick")
+        sent = await house.bot.sent(2)
+        assert [(str(one["chat_id"]), one["text"]) for one in sent] == [(str(GROUP), BUSY), ("31", "Sure.")]
+        waiting.set()
+
+
 @told_to_slow_down
 async def test_told_to_slow_down_the_reply_is_sent_later(opened: Opener) -> None:
     slower = {"error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 1}}
@@ -651,7 +693,7 @@ async def test_a_bad_token_is_one_sentence_without_it(opened: Opener, server: st
 
 async def test_a_server_out_of_reach_is_one_sentence(opened: Opener) -> None:
     platform = TelegramPlatform("1:SECRET", opened.replier(), api_url="http://127.0.0.1:9")
-    with pytest.raises(PlatformError) as raised:
+    with pytest.raises(UnreachableError) as raised:
         await platform.run(asyncio.Event())
     assert str(raised.value) == UNREACHABLE
 

@@ -72,7 +72,8 @@ class Bot:
     async def fail(self, method: str, *failures: dict[str, Any]) -> None:
         """Answer the next calls of `method` with these errors.
 
-        `untouched` is the peer's own answer, `delay` the usual one after so many milliseconds.
+        `untouched` is the peer's own answer, `delay` the usual one after so many milliseconds, `date`
+        the usual one as if it were that time; `drop` is none: the connection ends.
         """
         await self._post("control/fail", method=method, failures=failures)
 

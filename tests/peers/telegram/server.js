@@ -47,7 +47,9 @@ app.all('/bot:token/:method', async (req, res, next) => {
   for (const [key, value] of Object.entries(req.body)) if (/^[[{]/.test(value) && key !== 'text') req.body[key] = parsed(value);
   if (method !== 'getUpdates') bot.calls.push({ method, body: { ...req.body } });
   const failure = bot.failures[method]?.shift();
-  if (failure?.delay) await pause(failure.delay);
+  if (failure?.drop) return req.socket.destroy();
+  if (failure?.date) res.set('Date', failure.date);
+  else if (failure?.delay) await pause(failure.delay);
   else if (failure) return failure.untouched ? next() : res.status(failure.error_code).json({ ok: false, ...failure });
   if (method === 'getUpdates') return res.json({ ok: true, result: await updates(bot, token, req.body, res) });
   if (method === 'getChatMember') return res.json({ ok: true, result: bot.members[`${req.body.chat_id}:${req.body.user_id}`] });
