@@ -16,6 +16,7 @@ sent again after a lost connection without happening twice.
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -26,7 +27,7 @@ from urllib.parse import quote, unquote, urlsplit
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from bot import history_scripts as scripts
 from bot.conversation import Address, HistoryError, StoredTurn, without_author
@@ -38,6 +39,16 @@ LONGEST_HISTORY = 200  # turns; far more than fits a prompt
 SEEN_SECONDS = 48 * 3600  # Telegram delivers an update again for 24 hours
 CONNECTIONS = 32
 PATIENCE = 10.0  # seconds for one command, its retries included
+PERMISSIONS = f"~{ROOT}:* +@read +@write +@scripting +@transaction +@connection"  # of the user in the address
+# What a server says that cannot keep conversations, and what that is to whoever runs the bot.
+REFUSALS = {
+    r"read.?only|master is down": "is a replica and stores nothing; point REDIS_URL at its primary",
+    r"permission|user executing|without multi": "doesn't allow what conversations need ({words}); "
+    f"give REDIS_URL's user {PERMISSIONS} by ACL SETUSER",
+    r"unknown|syntax error": "doesn't know what conversations need ({words}); "
+    "use Redis 6.2 or newer, or Valkey, without renamed commands",
+    r"": "can't keep conversations ({words})",
+}
 NO_ADDRESS = "The Redis address isn't one: it looks like redis://host:6379/0, rediss://... or unix:///path."
 
 
@@ -56,7 +67,10 @@ class History:
 
     @classmethod
     async def connect(cls, url: str, *, days: int = 30) -> "History":
-        """Connect to redis://, rediss:// or unix://; raises HistoryError, which never holds the password."""
+        """Connect to redis://, rediss:// or unix://, and try all that the history will do.
+
+        Raises HistoryError, which says what is missing and never holds the password.
+        """
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
         kept: dict[str, Any] = {"decode_responses": True, "retry": retry, "max_connections": CONNECTIONS}
         try:
@@ -67,17 +81,13 @@ class History:
         client = Redis.from_pool(pool)
         try:
             async with asyncio.timeout(PATIENCE):
-                await client.ping()
+                await _try_out(client)
         except TypeError:  # an option behind the "?" that redis-py doesn't know
             await client.aclose()
             raise HistoryError(NO_ADDRESS) from None
         except (RedisError, OSError) as error:
             await client.aclose()
-            # redis-py wraps what the server says to the greeting in a ConnectionError
-            login = isinstance(error.__cause__ or error, AuthenticationError)
-            raise HistoryError(
-                f"Redis at {_shown(url)} {'refuses the login' if login else 'cannot be reached'}."
-            ) from None
+            raise HistoryError(f"Redis at {_shown(url)} {_trouble(error)}.") from None
         return cls(client, days=days)
 
     async def recent(self, address: Address, persona_id: str, limit: int) -> list[StoredTurn]:
@@ -182,6 +192,28 @@ async def _reaching() -> AsyncIterator[None]:
             yield
     except (RedisError, OSError) as error:
         raise HistoryError("I can't reach my memory right now. Try again in a moment.") from error
+
+
+async def _try_out(client: Redis) -> None:
+    scratch = f"{ROOT}:start:{secrets.token_hex(8)}"
+    keys = [f"{scratch}:{number}" for number in range(5)]
+    words = await client.register_script(scripts.TRY)(keys, [int(time.time()) + 60])
+    if words:
+        raise ResponseError(words)
+    async with client.pipeline(transaction=True) as transaction:
+        transaction.get(scratch)
+        await transaction.execute()
+
+
+def _trouble(error: Exception) -> str:
+    # redis-py wraps what the server says to the greeting in a ConnectionError
+    said = error.__cause__ or error
+    if isinstance(said, AuthenticationError):
+        return "refuses the login"
+    if not isinstance(said, ResponseError):
+        return "cannot be reached"
+    words = str(said).split(", with args")[0].rstrip(".")  # the arguments may hold the password
+    return next(what for marks, what in REFUSALS.items() if re.search(marks, words, re.IGNORECASE)).format(words=words)
 
 
 def _escaped(part: str) -> str:

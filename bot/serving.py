@@ -4,17 +4,15 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from bot import logs
 from bot.platforms.errors import PlatformError, UnreachableError
+from bot.platforms.retries import reaching
 
 CLOSING_SECONDS = 6.5  # for the platforms; an engine that still loads its model takes three more
 LEAVING_SECONDS = 4.0  # for replies in hand; the platforms still have time to send them, or a word of goodbye
-PAUSES = wait_exponential(multiplier=5, max=300)  # between attempts to reach a platform, in seconds
 AGAIN = "Trying again until it answers."
 
 _log = logs.logger("serving")
@@ -81,34 +79,20 @@ def say(sentence: str) -> None:
 
 async def _ran(name: str, platform: Platform, stop: asyncio.Event) -> bool:
     """Say whether the platform ran until it was told to stop; a network that is away at the start may come."""
+
+    def tell(error: UnreachableError, attempt: int, seconds: float) -> None:
+        if attempt == 1:
+            say(f"{error} {AGAIN}")
+        _log.warning("platform unreachable, trying again", platform=name, seconds=seconds)
+
     try:
-        await _retrying(name, stop)(platform.run, stop)
+        await reaching(stop, tell)(platform.run, stop)
     except PlatformError as error:
         say(str(error))
     except Exception as error:  # a fault of one platform must not end the other
         _log.exception("platform failed", platform=name)
         say(f"{name} has ended because of a fault in this program ({type(error).__name__}).")
     return stop.is_set()
-
-
-def _retrying(name: str, stop: asyncio.Event) -> AsyncRetrying:
-    async def pause(seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)
-
-    def tell(attempt: RetryCallState) -> None:
-        if attempt.attempt_number == 1:
-            say(f"{attempt.outcome and attempt.outcome.exception()} {AGAIN}")
-        _log.warning("platform unreachable, trying again", platform=name, seconds=attempt.upcoming_sleep)
-
-    return AsyncRetrying(
-        retry=retry_if_exception_type(UnreachableError),
-        wait=PAUSES,
-        stop=lambda _: stop.is_set(),
-        sleep=pause,
-        before_sleep=tell,
-        reraise=True,
-    )
 
 
 async def _leaves(leave: Callable[[float], Awaitable[None]], stop: asyncio.Event) -> None:

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = _setting(
         None,
-        "Redis for the conversations; unset means a local Valkey server that is started for you.",
+        "Valkey or Redis (6.2 or newer) for the conversations; unset means a local Valkey that is started for you.",
         "an address that begins with redis://, rediss:// or unix://",
     )
     history_days: int = _setting(

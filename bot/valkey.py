@@ -2,7 +2,8 @@
 
 All processes on one folder share one server. A lock decides who starts it, and the last to leave
 stops it. The server itself holds a third lock for as long as it lives, so that a folder never gets
-a second server, whatever became of the process that started the first.
+a second server, whatever became of the process that started the first. Those who use it look after
+that lock, and start the server again where it has ended.
 """
 
 import asyncio
@@ -21,10 +22,16 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from bot import logs
+
 START_SECONDS = 60.0
 STOP_SECONDS = 3.0  # so that a server that hangs delays nobody's Ctrl-C; it ends once it wakes up
+CHECK_SECONDS = 1.0  # between looks at whether the server still lives
+PAUSE_SECONDS = 5.0  # before another try where it cannot be started again
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 LONGEST_SOCKET_PATH = 100
+
+_log = logs.logger("valkey")
 
 
 class ValkeyError(RuntimeError):
@@ -33,12 +40,19 @@ class ValkeyError(RuntimeError):
 
 @asynccontextmanager
 async def local_valkey(data_dir: Path) -> AsyncIterator[str]:
-    """Give the `unix://` address of the server on `data_dir`/valkey for the block; raises ValkeyError."""
+    """Give the `unix://` address of the server on `data_dir`/valkey for the block; raises ValkeyError.
+
+    A server that ends before the block does is started again, with what it had stored.
+    """
     server = LocalValkey(data_dir / "valkey")
     joining = asyncio.create_task(asyncio.to_thread(server.join))
     try:
         await asyncio.shield(joining)
-        yield server.url
+        watching = asyncio.create_task(_watch(server))
+        try:
+            yield server.url
+        finally:
+            watching.cancel()  # a start in hand goes on in its thread, and `leave` waits for it
     finally:
         # A Ctrl-C while the server starts must not leave it behind.
         await asyncio.wait([joining])
@@ -46,8 +60,22 @@ async def local_valkey(data_dir: Path) -> AsyncIterator[str]:
             await asyncio.shield(asyncio.to_thread(server.leave))
 
 
+async def _watch(server: "LocalValkey") -> None:
+    failed = False
+    while True:
+        await asyncio.sleep(PAUSE_SECONDS if failed else CHECK_SECONDS)
+        try:
+            if await asyncio.to_thread(server.revive):
+                _log.warning("the local server had ended and was started again")
+            failed = False
+        except (ValkeyError, OSError) as error:
+            if not failed:
+                _log.error("the local server has ended and can't be started again, still trying", error=str(error))
+            failed = True
+
+
 class LocalValkey:
-    """One process's share in the server on `folder`. Both methods block: call them in a thread."""
+    """One process's share in the server on `folder`. All methods block: call them in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
@@ -76,6 +104,17 @@ class LocalValkey:
             raise ValkeyError(
                 f"The local Valkey server can't use the folder {self._folder}: {error.strerror or error}."
             ) from error
+
+    def revive(self) -> bool:
+        """Start the server again if it has ended; say whether it had. Raises ValkeyError or OSError."""
+        with self._lock_file("server") as held:
+            if _taken(held) or _answers(self._socket):
+                return False
+        with self._deciding():
+            if self._users is None:  # whoever leaves says so before he waits for this lock
+                return False
+            self._start_or_find()
+            return True
 
     def leave(self) -> None:
         """Give up this process's share; the last one stops the server and waits for it to end."""

@@ -85,7 +85,7 @@ def test_every_package_is_read():
 
 
 def test_a_third_party_has_at_most_one_module_in_a_package():
-    packages = {library: [home.split(".")[0] for home in homes] for library, homes in HOMES.items()}
+    packages = {library: [home.rpartition(".")[0] or home for home in homes] for library, homes in HOMES.items()}
     assert {library: where for library, where in packages.items() if len(where) != len(set(where))} == {}
 
 

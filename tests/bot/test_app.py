@@ -138,7 +138,7 @@ async def test_where_all_fail_it_ends(
 async def test_a_platform_that_is_out_of_reach_at_first_is_tried_again(
     settings: Settings, engine: ScriptedEngine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.serving.PAUSES", wait_fixed(0.01))
+    monkeypatch.setattr("bot.platforms.retries.PAUSES", wait_fixed(0.01))
 
     class Late(Answering):
         away = 2

@@ -2,16 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
+from bot import history_scripts
 from bot.conversation import Address, StoredTurn
-from bot.history import History, HistoryError
-from bot.valkey import LocalValkey, local_valkey
+from bot.history import PERMISSIONS, History, HistoryError
+from bot.valkey import LocalValkey, _binary, local_valkey
 from tests.bot.processes import talker
 
 A = Address("telegram", "1", "-100", "5")
@@ -186,6 +191,112 @@ async def test_a_refused_login_is_said(tmp_path: Path) -> None:
         await history.aclose()
         await client.config_set("requirepass", "")
         await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("REPLICAOF 127.0.0.1 1", r"is a replica and stores nothing; point REDIS_URL at its primary\."),
+        ("ACL SETUSER default -zadd", r"doesn't allow .*\(ZADD: .* 'zadd' command\); .*\+@write.*ACL SETUSER\."),
+        ("ACL SETUSER default -set", r"doesn't allow .*\(SET: .* 'set' command\); .*ACL SETUSER\."),
+        ("ACL SETUSER default -del", r"doesn't allow .*\(DEL: .* 'del' command\); .*ACL SETUSER\."),
+        ("ACL SETUSER default -evalsha", r"doesn't allow .*'evalsha' command\); .*\+@scripting.*ACL SETUSER\."),
+        ("ACL SETUSER default -script", r"doesn't allow .*'script\|load' command\); .*\+@scripting.*ACL SETUSER\."),
+        ("ACL SETUSER default -multi", r"doesn't allow .*\(EXEC without MULTI\); .*\+@transaction.*ACL SETUSER\."),
+        ("ACL SETUSER default resetkeys ~a:*", r"doesn't allow .*access a key\); .*~echochamber:v1:\*.*ACL SETUSER\."),
+        ("CONFIG SET maxmemory 1", r"can't keep conversations \(ZADD: OOM command not allowed .*'maxmemory'\)\."),
+    ],
+)
+async def test_a_server_that_would_store_nothing_is_said_at_the_start(setting: str, said: str, tmp_path: Path) -> None:
+    async with local_valkey(tmp_path) as url, Redis.from_url(url, decode_responses=True) as client:
+        await client.execute_command(*setting.split())
+        with pytest.raises(HistoryError, match=rf"^Redis at unix://\S+ {said}$"):
+            await History.connect(url)
+        for key in await client.keys():
+            assert 0 < await client.ttl(key) <= 60
+
+
+async def test_a_user_with_the_permissions_that_are_asked_for_can_do_everything(valkey_url: str, redis: Redis) -> None:
+    await redis.execute_command("ACL", "SETUSER", "sam", "on", ">right", *PERMISSIONS.split())
+    history = await History.connect(f"{valkey_url}?username=sam&password=right")
+    await history.append(A, "joey", TURN)
+    await history.choose(A, "joey")
+    await history.set_filter_level(A, "strict")
+    assert await history.first_time(A, "11")
+    moved = replace(A, chat="-200")
+    await history.migrate(A, moved)
+    assert await history.recent(moved, "joey", 9) == [TURN]
+    assert (await history.persona(moved), await history.filter_level(moved)) == ("joey", "strict")
+    assert await history.forget("telegram", "1", "7") == 1
+    await history.reset(moved)
+    await history.aclose()
+    await redis.execute_command("ACL", "DELUSER", "sam")
+
+
+def test_the_start_tries_every_command_of_the_scripts() -> None:
+    scripts = [text for name, text in vars(history_scripts).items() if name.isupper()]
+    used = {command for text in scripts for command in re.findall(r"redis\.call\('(\w+)'", text)}
+    assert used
+    assert used | {"GET", "LRANGE", "LREM", "SMEMBERS", "ZRANGE"} <= set(
+        re.findall(r"{'(\w+)', KEYS", history_scripts.TRY)
+    )
+
+
+@contextmanager
+def renaming(folder: Path, **names: str) -> Iterator[str]:
+    """A server on which these commands bear other names, or none."""
+    options = [word for name, other in names.items() for word in ("--rename-command", name, other)]
+    where = folder / "v.sock"
+    command = [str(_binary()), "--port", "0", "--unixsocket", str(where), "--dir", str(folder), "--save", "", *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            until = time.monotonic() + 30
+            while not where.exists():
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            yield f"unix://{where}"
+        finally:
+            server.kill()
+
+
+async def test_a_server_that_is_too_old_is_said_at_the_start_and_stores_no_half(tmp_path: Path) -> None:
+    # GETEX answers "ZADD key GT ..." as Redis did before 6.2: "syntax error".
+    with renaming(tmp_path, ZADD="ZADD_", GETEX="ZADD") as url:
+        with pytest.raises(HistoryError, match=r"^Redis at unix://\S+ .*\(ZADD: ERR syntax error\); .*Redis 6\.2"):
+            await History.connect(url)
+        client = Redis.from_url(url, decode_responses=True)
+        history = History(client)
+        for storing in (
+            history.append(A, "joey", TURN),
+            history.choose(A, "joey"),
+            history.set_filter_level(A, "strict"),
+        ):
+            with pytest.raises(HistoryError, match=r"^I can't reach my memory"):
+                await storing
+        assert await client.keys() == []
+        await client.execute_command("ZADD_", "echochamber:v1:telegram:1:conversations", 2e9, "-100:5")
+        await client.rpush(f"{KEY}:history:joey", "old")
+        await client.set("echochamber:v1:telegram:1:-100:0:filter", "strict")
+        before = set(await client.keys())
+        with pytest.raises(HistoryError, match=r"^I can't reach my memory"):
+            await history.migrate(A, replace(A, chat="-200"))
+        assert set(await client.keys()) == before
+        await history.aclose()
+
+
+@pytest.mark.parametrize("command", ["LPOS", "EVALSHA"])
+async def test_a_command_that_was_taken_away_is_said_at_the_start(command: str, tmp_path: Path) -> None:
+    said = rf"^Redis at unix://\S+ .*{command}.*; .*Redis 6\.2 .*Valkey"
+    with renaming(tmp_path, **{command: ""}) as url, pytest.raises(HistoryError, match=said):
+        await History.connect(url)
+
+
+async def test_a_server_that_does_not_know_the_greeting_is_not_quoted_on_the_password(tmp_path: Path) -> None:
+    # What isn't known is repeated: "unknown command 'HELLO', with args beginning with: '3' 'AUTH' ... 'hunter2'".
+    with renaming(tmp_path, HELLO="") as url:
+        with pytest.raises(HistoryError, match=r"HELLO.*; .*Redis 6\.2") as caught:
+            await History.connect(f"{url}?password=hunter2")
+        assert "hunter2" not in str(caught.value)
 
 
 async def test_a_history_comes_back_when_its_server_does(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from redis.asyncio import Redis
 
+from bot.conversation import Address, StoredTurn
+from bot.history import History, HistoryError
 from bot.valkey import LONGEST_SOCKET_PATH, LocalValkey, ValkeyError, local_valkey
 from tests.bot.processes import talker
 
@@ -162,6 +164,95 @@ async def test_the_stale_socket_of_a_dead_server_is_replaced(tmp_path: Path) -> 
     server.join()
     assert await write(server.url, "2") == "1"
     server.leave()
+
+
+A = Address("telegram", "1", "-100")
+TURN = StoredTurn("user", "7", "Sam", "Hi", "11", "2026-01-02T03:04:05+00:00", "joey")
+
+
+def kill_server(folder: Path) -> None:
+    os.kill(pid_of(folder), signal.SIGKILL)
+    wait_until_free(folder, "server")
+
+
+def wait_until_started(folder: Path, times: int) -> None:
+    """Wait until so many starts have been tried."""
+    until = time.monotonic() + 10
+    while (folder / "valkey.log").read_text().count("Server initialized") < times:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+async def remembered(history: History) -> list[StoredTurn]:
+    """What is stored, once it can be reached."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await history.recent(A, "joey", 9)
+            except HistoryError:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_is_killed_is_started_again_for_those_who_use_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with local_valkey(tmp_path) as url, local_valkey(tmp_path):
+        history = await History.connect(url)
+        await history.append(A, "joey", TURN)
+        await asyncio.sleep(1.2)  # appendfsync everysec
+        for _ in range(2):
+            kill_server(tmp_path / "valkey")
+            assert await remembered(history) == [TURN]
+        await history.choose(A, "joey")
+        assert await history.persona(A) == "joey"
+        await history.reset(A)
+        assert await remembered(history) == []
+        await history.aclose()
+    assert is_free(tmp_path / "valkey", "server")
+    assert "was started again" in caplog.text
+
+
+async def test_a_server_that_cannot_start_again_is_tried_until_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.valkey.PAUSE_SECONDS", 0.1)
+    folder = tmp_path / "valkey"
+    async with local_valkey(tmp_path) as url:
+        history = await History.connect(url)
+        await history.append(A, "joey", TURN)
+        await asyncio.sleep(1.2)  # appendfsync everysec
+        (folder / "appendonlydir").rename(folder / "aside")
+        (folder / "appendonlydir").touch()
+        kill_server(folder)
+        await asyncio.to_thread(wait_until_started, folder, 4)
+        (folder / "appendonlydir").unlink()
+        (folder / "aside").rename(folder / "appendonlydir")
+        assert await remembered(history) == [TURN]
+        await history.aclose()
+    assert caplog.text.count("can't be started again") == 1
+    assert caplog.text.count("was started again") == 1
+
+
+def test_whoever_has_left_starts_no_server(tmp_path: Path) -> None:
+    server = LocalValkey(tmp_path)
+    server.join()
+    assert not server.revive()
+    kill_server(tmp_path)
+    server.leave()
+    assert not server.revive()
+    assert is_free(tmp_path, "server")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 0.03, 0.1])
+async def test_a_server_that_is_started_again_while_its_user_leaves_does_not_stay(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.valkey.CHECK_SECONDS", 0.001)
+    async with local_valkey(tmp_path):
+        os.kill(pid_of(tmp_path / "valkey"), signal.SIGKILL)
+        await asyncio.sleep(seconds)
+    await asyncio.sleep(0.3)  # as long as a start takes
+    assert is_free(tmp_path / "valkey", "server")
 
 
 async def test_a_path_too_long_for_a_socket_goes_to_a_private_temporary_folder(tmp_path: Path) -> None:

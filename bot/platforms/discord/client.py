@@ -13,10 +13,10 @@ from discord import app_commands
 
 from bot import logs
 from bot.platforms.crowd import Crowd
-from bot.platforms.delivery import delivery
 from bot.platforms.discord.commands import COMMANDS, command_failed
 from bot.platforms.discord.messages import LONGEST, NOBODY, address_of, addressed_text, hidden
 from bot.platforms.pieces import pieces
+from bot.platforms.retries import delivery
 from bot.replier import BUSY, Address, Incoming, Replier
 
 HIDDEN = "Discord hides the words of this message from me: mention me, or leave the ping of your reply on."

@@ -15,9 +15,9 @@ from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, f
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.platforms.crowd import Crowd
-from bot.platforms.delivery import delivery
 from bot.platforms.pieces import pieces
 from bot.platforms.plaintext import unclickable
+from bot.platforms.retries import delivery
 from bot.platforms.telegram.client import Client, Context
 from bot.platforms.telegram.messages import (
     SPOKEN,
