@@ -1,23 +1,20 @@
 """The Telegram adapter: every handler is a few lines between a message and the replier."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
-from weakref import WeakValueDictionary
 
 from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
-from telegram.constants import ChatAction, InlineKeyboardButtonLimit, MessageLimit
-from telegram.error import BadRequest, NetworkError, TelegramError, TimedOut
+from telegram.constants import InlineKeyboardButtonLimit
+from telegram.error import BadRequest, TelegramError
 from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, filters
 
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
 from bot.platforms.crowd import Crowd
-from bot.platforms.pieces import pieces
 from bot.platforms.plaintext import unclickable
-from bot.platforms.retries import delivery
 from bot.platforms.telegram.client import Client, Context
 from bot.platforms.telegram.messages import (
     SPOKEN,
@@ -29,6 +26,7 @@ from bot.platforms.telegram.messages import (
     incoming,
     message_of,
 )
+from bot.platforms.telegram.sending import Sender, typing
 from bot.replier import BUSY, Address, Incoming, Replier
 from bot.words import LEVELS, LevelError
 from persona.characters import Persona, PersonaError
@@ -45,7 +43,6 @@ NO_ADMINISTRATOR = "Only an administrator of this group can change the filter."
 UNCHECKED = "Telegram doesn't tell me who is an administrator right now. Try again in a moment."
 STALE_BUTTON = "This button is out of date. Send /persona for new ones."
 OLDEST = timedelta(minutes=10)
-TYPING_SECONDS = 4.0  # Telegram shows the indicator for five
 
 Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
 
@@ -60,7 +57,7 @@ class TelegramPlatform:
     def __init__(self, token: str, replier: Replier, *, api_url: str | None = None, grace: float = 4.5) -> None:
         self._account = (token, api_url, grace)
         self._replier = replier
-        self._sending: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._sender = Sender()
         self._crowd = Crowd()
         self._moved: set[tuple[Address, Address]] = set()
         self._buttons = {_button_data(persona): persona for persona in replier.personas}
@@ -107,10 +104,10 @@ class TelegramPlatform:
                 await self._answer(message, text)
 
     async def _answer(self, message: Message, text: str) -> None:
-        with _typing(message):
+        with typing(message):
             reply = await self._replier.reply(incoming(message, text))
         if reply is not None:
-            await self._say(message, unclickable(reply.text) if reply.kind == "reply" else reply.text)
+            await self._sender.say(message, unclickable(reply.text) if reply.kind == "reply" else reply.text)
 
     def _command(
         self,
@@ -127,7 +124,7 @@ class TelegramPlatform:
             async with self._room(message) as room:
                 sentence = await self._obeyed(command, answer, in_turn=in_turn) if room else None
                 if sentence is not None:
-                    await self._say(message, sentence, keyboard)
+                    await self._sender.say(message, sentence, keyboard)
 
         return handle
 
@@ -219,38 +216,8 @@ class TelegramPlatform:
         """
         with self._crowd.entry(address_of(message).whole_chat) as entry:
             if entry == "say busy":
-                await self._say(message, BUSY)
+                await self._sender.say(message, BUSY)
             yield entry == "answer"
-
-    async def _say(self, message: Message, text: str, keyboard: InlineKeyboardMarkup | None = None) -> None:
-        sending = self._sending.setdefault(address_of(message), asyncio.Lock())
-        async with sending:  # replies leave in the order in which they were made, pieces together
-            first, *others = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
-            await delivery(_lost)(message.reply_text, first, reply_markup=keyboard)
-            for piece in others:
-                await delivery(_lost)(message.reply_text, piece, do_quote=False)
-
-
-@contextmanager
-def _typing(message: Message) -> Iterator[None]:
-    """Show the typing indicator meanwhile; nothing is awaited here, so messages stay in order."""
-    task = asyncio.create_task(_keep_typing(message))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _keep_typing(message: Message) -> None:
-    while True:
-        with suppress(TelegramError):
-            await message.reply_chat_action(ChatAction.TYPING)
-        await asyncio.sleep(TYPING_SECONDS)
-
-
-def _lost(error: BaseException) -> bool:
-    """Say whether a message should be sent again: not where the server refuses it, or is only slow."""
-    return isinstance(error, NetworkError) and not isinstance(error, BadRequest | TimedOut)
 
 
 def _chosen(persona: Persona) -> str:
