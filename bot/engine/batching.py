@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from bot import logs
 from bot.engine.planning import Chunk, choose, plan
 from bot.engine.prefixes import PrefixCache
 from bot.engine.sampling import Drawn, draw, draw_again
@@ -20,6 +21,8 @@ from bot.engine.tasks import Generation, Row, Scoring
 _BUDGET = {"cpu": 256, "cuda": 2048}
 _LEAST_BUDGET = 32
 _REDRAWN = 4
+
+_log = logs.logger("engine")
 
 
 def _straight(drawn: Drawn, number: int, at: int, task: Generation, logits: torch.Tensor) -> Drawn:
@@ -44,6 +47,8 @@ class Batch:
         self._rows: list[Row] = []
         self._reserved: dict[int, list[int]] = {}
         self._adapter = ""
+        self._keeps = True  # whether the cache has not failed since the model last computed
+        self._half_way = False  # whether logits were being handed out when the last step failed
 
     def add(self, task: Generation | Scoring) -> None:
         """Let a task, of at most `Slots.count` replies, wait for its turn."""
@@ -63,13 +68,21 @@ class Batch:
         self._budget = max(_LEAST_BUDGET, self._budget // 2)
 
     def step(self) -> None:
-        """Let in whoever there is room for, and compute one step."""
+        """Let in whoever there is room for, and compute one step.
+
+        It may be tried again where memory ran out: MemoryError where it did too late for that, behind the
+        model, so that rows are computed whose logits are lost. Dropping the tasks is all that helps them.
+        """
+        if self._half_way and self._rows:
+            raise MemoryError
         while self._waiting and self._slots.free >= self._waiting[0].width:
             self._admit(self._waiting.popleft())
         chunks = choose(self._of_next_adapter(), self._budget)
         if chunks:
             logits = self._computed(chunks)
+            self._keeps = self._half_way = True
             self._hand_out(chunks, logits)
+        self._half_way = False
 
     def _admit(self, task: Generation | Scoring) -> None:
         """Begin a task with the row that all its replies share, the trunk."""
@@ -78,9 +91,9 @@ class Batch:
         # Scoring needs no logits of the trunk but the last token's, which each reply's row computes.
         ids = task.prompt if isinstance(task, Generation) else task.prompt[:-1]
         trunk = Row(task, slots[0], list(ids), 0, len(task.prompt) - 1)
+        self._rows.append(trunk)  # before anything can fail, so that its slot is given back
         if not task.anew:
             trunk.computed = self._slots.fill(slots[0], self._prefixes.find(task.prompt, task.adapter))
-        self._rows.append(trunk)
         if isinstance(task, Scoring) and (len(task.replies) == 1 or trunk.pending == 0):
             self._fork(trunk, {at: reply[:-1] for at, reply in enumerate(task.replies)})
 
@@ -164,18 +177,18 @@ class Batch:
         """Let a row for each reply, by number, go on from the trunk with what is `said`; the first takes its place."""
         task = trunk.task
         self._keep(trunk, anew=task.anew)
-        reserved = self._reserved.pop(id(task), [])
+        reserved = self._reserved.get(id(task), [])
         first = len(task.prompt) - (1 if isinstance(task, Scoring) else 0)
         for at, (number, ids) in enumerate(said.items()):
             row = trunk
             if at:
                 row = Row(task, reserved.pop(0), [], trunk.computed, trunk.wanted, number)
+                self._rows.append(row)  # likewise
                 self._slots.copy(trunk.slot, row.slot, trunk.computed)
-                self._rows.append(row)
             row.number = number
             row.ids = [*task.prompt, *ids]
             row.wanted = first
-        for slot in reserved:
+        for slot in self._reserved.pop(id(task), []):
             self._slots.give_back(slot)
         if not said:
             self._leave(trunk)
@@ -187,6 +200,17 @@ class Batch:
         self._slots.give_back(row.slot)
 
     def _keep(self, row: Row, *, anew: bool = False) -> None:
-        """Let the cache keep what a row has computed, within what the slots leave of its limit."""
+        """Let the cache keep what a row has computed, within what the slots leave of its limit.
+
+        A cache that fails costs nobody a reply. It is emptied, as it may have promised what it does not
+        hold, and left alone until the model has computed again.
+        """
+        if not self._keeps:
+            return
         ids, kept = row.ids[: row.computed], self._slots.view(row.slot)
-        self._prefixes.keep(ids, kept, row.task.adapter, anew=anew, taken=self._slots.touched)
+        try:
+            self._prefixes.keep(ids, kept, row.task.adapter, anew=anew, taken=self._slots.touched)
+        except Exception as error:
+            self._keeps = False
+            self._prefixes.clear()
+            _log.error("the cache of prompts failed, and was emptied", error=type(error).__name__)

@@ -24,7 +24,7 @@ from bot.engine.protocol import (
     GenerateRequest,
     ScoreRequest,
 )
-from bot.engine.worker import Job, Worker, fail
+from bot.engine.worker import Job, Worker, fail, stopped
 
 if TYPE_CHECKING:
     from bot.engine.checkpoints import LoadedCheckpoint
@@ -155,12 +155,19 @@ class LocalEngine:
             in_hand.discard(job)
 
     def _run(self) -> None:
-        sentence = self._open()
-        if self._decoder is not None:
-            Worker(self._decoder, self._jobs).run()
+        try:
+            sentence = self._open()
+            if self._decoder is not None:
+                Worker(self._decoder, self._jobs).run()
+                return
+        except BaseException as error:  # there is nobody else to tell those who wait
+            _log.error("the engine stopped", exc_info=error)
+            sentence = stopped(error)
+            fail(self._loaded, sentence)
+        finally:
             self._decoder = None
-            return
-        while (job := self._jobs.get()) is not None:
+        # Once closed there may be no None to come, and whoever waits has been told.
+        while not self._closed and (job := self._jobs.get()) is not None:
             if job.future.set_running_or_notify_cancel():
                 fail(job.future, sentence)
 
@@ -201,9 +208,10 @@ def left_behind() -> bool:
 def _load_failure(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"the package {error.name or 'of the model'} cannot be imported: install echochamber[engine]"
-    from bot.engine.checkpoints import CheckpointError  # noqa: PLC0415 - loads torch, which the loader had to anyway
+    with suppress(Exception):  # a torch that cannot be loaded fails here as it did in the loader
+        from bot.engine.checkpoints import CheckpointError  # noqa: PLC0415 - loads torch, which the loader had to anyway
 
-    if isinstance(error, EngineError | CheckpointError):
-        return str(error)
+        if isinstance(error, EngineError | CheckpointError):
+            return str(error)
     _log.error("the model cannot be loaded", exc_info=error)
     return f"the model cannot be loaded ({type(error).__name__})"

@@ -4,9 +4,9 @@ Importing this module loads no torch: the thread does.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -49,18 +49,27 @@ class Worker:
         self._tidier = Tidier()
 
     def run(self) -> None:
-        """Work until told to leave; what is still in hand then is answered as far as it came."""
-        while self._let_in():
-            self._answer([job for job in self._going if job.over])
-            if self._going:
-                self._step()
+        """Work until told to leave; what is still in hand then is answered as far as it came.
+
+        Whatever ends the work early is raised, once everybody in hand has been told.
+        """
+        try:
+            while self._let_in():
                 self._answer([job for job in self._going if job.over])
-        self._answer(list(self._going))
+                if self._going:
+                    self._step()
+                    self._answer([job for job in self._going if job.over])
+            self._answer(list(self._going))
+        except BaseException as error:  # Rust's panics are no Exceptions
+            for job in self._going:
+                fail(job.future, stopped(error))
+            raise
 
     def _let_in(self) -> bool:
         """Begin every job that waits, waiting for one where there is nothing to do; say whether to go on."""
-        if self._tidier.tidy():
-            self._decoder.tidy()
+        with _survived():
+            if self._tidier.tidy():
+                self._decoder.tidy()
         try:
             while (job := self._jobs.get(block=not self._going)) is not None:
                 if job.future.set_running_or_notify_cancel():
@@ -70,12 +79,12 @@ class Worker:
         return False
 
     def _begin(self, job: Job[Any]) -> None:
+        self._going.append(job)
         try:
             job.tasks = job.begin(self._decoder)
         except Exception as error:  # one failed reply must not take the thread with it
             fail(job.future, _sentence(error))
-        else:
-            self._going.append(job)
+            self._forget([job])
 
     def _step(self) -> None:
         try:
@@ -83,26 +92,43 @@ class Worker:
         except Exception as error:  # likewise
             sentence = _sentence(error)
             for job in self._going:
-                self._decoder.drop(job.tasks)
                 fail(job.future, sentence)
-            self._going = []
+            self._forget(list(self._going))
 
     def _answer(self, jobs: Sequence[Job[Any]]) -> None:
         for job in jobs:
-            self._going.remove(job)
-            self._decoder.drop(job.tasks)
             try:
-                answer = job.finish(job.tasks)
-            except EngineError as error:
-                fail(job.future, str(error))
-            else:
-                job.future.set_result(answer)
+                job.future.set_result(job.finish(job.tasks))
+            except Exception as error:  # likewise
+                fail(job.future, _sentence(error))
+        self._forget(jobs)
+
+    def _forget(self, jobs: Sequence[Job[Any]]) -> None:
+        """Free what jobs took, after their futures are done: what failed once, as a GPU, may fail here again."""
+        for job in jobs:
+            self._going.remove(job)
+            with _survived():
+                self._decoder.drop(job.tasks)
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    """Tell what a clean-up raises, by its type only, and go on."""
+    try:
+        yield
+    except Exception as error:
+        _log.error("cleaning up failed", error=type(error).__name__)
 
 
 def fail(future: Future[Any], sentence: str) -> None:
     """Fail a future with an EngineError, unless it has its answer already."""
     with suppress(InvalidStateError):
         future.set_exception(EngineError(sentence))
+
+
+def stopped(error: BaseException) -> str:
+    """Return what everybody is told from now on, who waits and who comes, where the thread's work has ended."""
+    return f"the engine stopped ({type(error).__name__}): restart the bot"
 
 
 def _sentence(error: Exception) -> str:

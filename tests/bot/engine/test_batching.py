@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from bot.engine.batching import Batch
 from bot.engine.checkpoints import LoadedCheckpoint
 from bot.engine.decoding import Decoder, candidates
 from bot.engine.local import LocalEngine
-from bot.engine.protocol import GenerateRequest, Sampling, ScoreRequest
+from bot.engine.prefixes import PrefixCache
+from bot.engine.protocol import EngineError, GenerateRequest, Sampling, ScoreRequest
+from bot.engine.slots import Slots
 from persona.characters import friends
 from persona.dialogue import Scene, Turn
 from persona.guard import loops
@@ -29,6 +32,59 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> LoadedCheckpoi
             if weights.dim() > 1:
                 weights.mul_(8)
     return loaded
+
+
+class FailingSlots(Slots):
+    """Slots whose method `fails` raises `error`, once it is there."""
+
+    fails, error = "", None
+
+    def fill(self, *args):
+        return self._unless_it_fails("fill", *args)
+
+    def copy(self, *args):
+        return self._unless_it_fails("copy", *args)
+
+    def _unless_it_fails(self, name: str, *args):
+        if self.error and self.fails == name:
+            raise self.error
+        return getattr(super(), name)(*args)
+
+
+class FailingCache(PrefixCache):
+    """A cache that raises `error` where it should keep something: half-way, its place already taken."""
+
+    error = None
+
+    def keep(self, ids, kept, *args, **settings):
+        super().keep(ids, torch.full_like(kept, 99) if self.error else kept, *args, **settings)
+        self.fail()
+
+    def fail(self, *_) -> None:
+        if self.error:
+            raise self.error
+
+
+def failing(checkpoint: LoadedCheckpoint) -> Decoder:
+    """Make a decoder whose slots and cache fail once they are told to."""
+    decoder = Decoder(checkpoint, 128, 2**20)
+    decoder._slots = FailingSlots(checkpoint.model.config, 128, next(checkpoint.model.parameters()), 2**20)
+    decoder._prefixes = FailingCache(2**20, decoder._slots.view(0))
+    decoder._batch = Batch(checkpoint.model, decoder._slots, decoder._prefixes, lambda name: None)
+    return decoder
+
+
+def decoded(decoder: Decoder, request: GenerateRequest) -> list[str]:
+    """Return what a decoder says; whatever becomes of the tasks, they are dropped."""
+    tasks = decoder.generation(request)
+    try:
+        for _ in range(100):
+            if all(task.done for task in tasks):
+                return [one.text for one in candidates(tasks)]
+            decoder.step()
+        pytest.fail("the tasks are stuck")
+    finally:
+        decoder.drop(tasks)
 
 
 @pytest.fixture
@@ -156,3 +212,66 @@ async def test_nobody_who_draws_goes_in_circles(engine):
     likeliest = await engine.generate(replace(GREEDY, longest=60))
     assert any(loops(one.text) for one in likeliest), "this toy does, where it may"
     assert not any(loops(one.text) for one in await engine.generate(drawn))
+
+
+def test_a_cache_that_fails_costs_no_reply_and_is_never_read(checkpoint, caplog):
+    decoder = failing(checkpoint)
+    expected = decoded(decoder, GREEDY)
+    decoder._prefixes.clear()
+    decoder._prefixes.error = torch.AcceleratorError("something the user said")
+    assert decoded(decoder, GREEDY) == expected
+    assert decoder._slots.free == decoder._slots.count
+    assert decoder.stats.size == 0
+    assert "AcceleratorError" in caplog.text
+    assert "the user said" not in caplog.text
+    decoder._prefixes.error = None
+    for _ in range(2):
+        assert decoded(decoder, GREEDY) == expected
+    assert decoder.stats.found > 0
+
+
+def test_a_model_and_a_cache_that_fail_together_lose_no_slot_and_are_told_once(checkpoint, caplog):
+    decoder = failing(checkpoint)
+    tasks = decoder.generation(replace(GREEDY, n=5))
+    for _ in range(2):
+        decoder.step()
+    decoder._prefixes.error = torch.AcceleratorError("something the user said")
+    hook = checkpoint.model.register_forward_pre_hook(decoder._prefixes.fail)
+    with pytest.raises(torch.AcceleratorError):
+        decoder.step()
+    decoder.drop(tasks)
+    hook.remove()
+    assert decoder._slots.free == decoder._slots.count
+    assert not decoder._batch._rows
+    assert len(caplog.records) == 1
+    assert decoded(decoder, GREEDY)
+
+
+@pytest.mark.parametrize("fails", ["fill", "copy"])
+def test_slots_that_fail_are_all_given_back(checkpoint, fails):
+    decoder = failing(checkpoint)
+    expected = decoded(decoder, replace(GREEDY, n=4))
+    slots = decoder._slots
+    slots.fails, slots.error = fails, torch.AcceleratorError("unspecified launch failure")
+    for _ in range(slots.count):
+        with pytest.raises(torch.AcceleratorError):
+            decoded(decoder, replace(GREEDY, n=4))
+        assert slots.free == slots.count
+    slots.error = None
+    assert decoded(decoder, replace(GREEDY, n=4)) == expected
+
+
+@pytest.mark.parametrize("fails", ["fill", "copy"])
+def test_memory_that_runs_out_beside_the_model_leaves_nobody_stuck(checkpoint, fails):
+    decoder = failing(checkpoint)
+    expected = decoded(decoder, replace(GREEDY, n=4))
+    slots = decoder._slots
+    slots.fails, slots.error = fails, torch.OutOfMemoryError("CUDA out of memory")
+    if fails == "fill":  # the cache is emptied, and then there is nothing to fill a slot with
+        assert decoded(decoder, replace(GREEDY, n=4)) == expected
+    else:  # rows that are half-way cannot be computed again
+        with pytest.raises(EngineError, match="ran out of memory"):
+            decoded(decoder, replace(GREEDY, n=4))
+    slots.error = None
+    assert decoded(decoder, replace(GREEDY, n=4)) == expected
+    assert slots.free == slots.count

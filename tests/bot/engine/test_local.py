@@ -248,6 +248,64 @@ async def test_a_failing_model_fails_one_reply_only(engine, checkpoint, error: E
     assert await engine.generate(GREEDY)
 
 
+class Panic(BaseException):
+    """Is no Exception, like those of Rust's libraries."""
+
+
+async def test_a_thread_that_ends_leaves_nobody_waiting(engine, checkpoint):
+    def panic(*_) -> None:
+        time.sleep(0.05)
+        raise Panic("something the user said")
+
+    checkpoint.model.register_forward_pre_hook(panic)
+    asks = [engine.generate(GREEDY), engine.generate(FREE), engine.score(ScoreRequest(SCENE, JOEY, (REPLY,)))]
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*asks, return_exceptions=True)
+        found += await asyncio.gather(engine.generate(GREEDY), return_exceptions=True)
+        found += await asyncio.gather(engine.score(ScoreRequest(SCENE, JOEY, (REPLY,))), return_exceptions=True)
+    sentence = "the engine stopped (Panic): restart the bot"
+    assert [(type(one), str(one)) for one in found] == [(EngineError, sentence)] * 5
+    assert engine.stats() is None
+    await engine.aclose()
+    assert not left_behind()
+    with pytest.raises(EngineError, match="closed"):
+        await engine.generate(GREEDY)
+
+
+async def test_a_load_that_ends_the_thread_is_a_sentence_for_everybody():
+    def load() -> LoadedCheckpoint:
+        raise Panic("something the user said")
+
+    engine = LocalEngine(load)
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(engine.ready(), engine.generate(GREEDY), return_exceptions=True)
+    await engine.aclose()
+    assert [(type(one), str(one)) for one in found] == [
+        (EngineError, "the engine stopped (Panic): restart the bot")
+    ] * 2
+    assert not left_behind()
+
+
+BROKEN_TORCH = """
+import asyncio, sys
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            raise OSError("libcudart.so: cannot open shared object file")
+
+sys.meta_path.insert(0, Finder)
+from bot.engine.local import LocalEngine
+
+asyncio.run(asyncio.wait_for(LocalEngine(lambda: __import__("torch")).ready(), 20))
+"""
+
+
+def test_a_torch_that_cannot_be_loaded_is_a_sentence():
+    done = subprocess.run([sys.executable, "-c", BROKEN_TORCH], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith("EngineError: the model cannot be loaded (OSError)")
+
+
 async def test_ready_gives_the_checkpoint(engine, checkpoint):
     assert await engine.checkpoint() is checkpoint
 
