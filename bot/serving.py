@@ -12,7 +12,7 @@ from bot.platforms.errors import PlatformError, UnreachableError
 from bot.platforms.retries import reaching
 
 CLOSING_SECONDS = 6.5  # for the platforms; an engine that still loads its model takes three more
-LEAVING_SECONDS = 4.0  # for replies in hand; the platforms still have time to send them, or a word of goodbye
+LEAVING_SECONDS = 3.0  # for replies in hand; the platforms still have time to send them, or a word of goodbye
 AGAIN = "Trying again until it answers."
 
 _log = logs.logger("serving")
@@ -38,8 +38,8 @@ async def serve(
     """Run the platforms until `stop` is set; return 1 where none could go on or nobody can answer.
 
     `loaded` waits for the model and returns what it has to say; raises RuntimeError, with which
-    everything stops. `leave` is called with `stop`: it has so many seconds for the replies in hand,
-    and whoever waits behind them is told at once. All that goes wrong is said on stderr in a sentence.
+    everything stops. `leave` is called once `stop` is set: it has so many seconds for the replies in
+    hand, and whoever waits behind them is told then. All that goes wrong is said on stderr in a sentence.
     """
     serving = asyncio.gather(*(_ran(name, platform, stop) for name, platform in platforms.items()))
     stopping, loading = asyncio.create_task(stop.wait()), asyncio.create_task(_loads(loaded, stop))

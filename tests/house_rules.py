@@ -34,6 +34,7 @@ HOMES = {
     "aiohttp": {"bot.platforms.discord"},
     "convokit": {"training.corpus"},
     "discord": {"bot.platforms.discord"},
+    "httpx": {"bot.platforms.telegram"},
     "httpx2": {"bot.engine.completions"},
     "interlock": {"bot.engine.completions"},
     "jinja2": {"training.report.page"},

@@ -105,7 +105,7 @@ class Terminal:
 
     def tell(self, text: str) -> None:
         """Print in grey."""
-        self._console.print(text, style="dim", markup=False)
+        self._console.print(text, style="dim", markup=False, emoji=False)
 
     def loading(self) -> AbstractContextManager[None]:
         """Show it below the prompt."""

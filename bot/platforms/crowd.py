@@ -34,7 +34,7 @@ class Crowd:
     def entry(self, address: Address) -> Iterator[Entry]:
         """Count a message for the block, and say what to do with it.
 
-        "say busy" comes once for a flood, which lasts until nothing of the place is under way.
+        "say busy" comes once for a flood, which lasts until half of what was let in is answered.
         """
         place = self._places.setdefault(address, _Place())
         full, told = place.under_way >= self._most, place.told
@@ -44,5 +44,6 @@ class Crowd:
             yield "answer" if not full else "leave" if told else "say busy"
         finally:
             place.under_way -= 1
+            place.told = place.told and place.under_way > self._most // 2
             if not place.under_way:
                 del self._places[address]

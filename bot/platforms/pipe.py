@@ -87,6 +87,9 @@ class Pipe:
 
     def _read(self) -> bytes:
         try:
-            return self._stdin.readline(_LONGEST_LINE)
+            line = rest = self._stdin.readline(_LONGEST_LINE)
+            while rest and not rest.endswith(b"\n"):  # one answer for a line, however long it is
+                rest = self._stdin.readline(_LONGEST_LINE)
+            return line
         except (OSError, ValueError):  # a terminal that went away, or a closed stdin
             return b""

@@ -43,10 +43,14 @@ class DiscordPlatform:
     async def _serve(self, client: DiscordClient) -> None:
         await self._log_in(client)
         try:
-            await client.connect()  # comes back by itself whenever the network does
+            await client.connect()  # once it was there, it comes back by itself whenever the network does
         except discord.ConnectionClosed as error:
             ended = f"Discord ended the connection for good (code {error.code})."
             raise PlatformError(REFUSED if error.code == BAD_LOGIN else ended) from None
+        except AttributeError:  # the library's, where it never got through: it looks for where it was
+            if client.ws is not None:
+                raise
+            raise UnreachableError(UNREACHABLE) from None
 
     async def _log_in(self, client: DiscordClient) -> None:
         try:

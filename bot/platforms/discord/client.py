@@ -1,6 +1,7 @@
 """discord.py's client with our events: every handler is a few lines between a message and the replier."""
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,8 @@ from bot import logs
 from bot.platforms.crowd import Crowd
 from bot.platforms.discord.commands import COMMANDS, command_failed
 from bot.platforms.discord.messages import LONGEST, NOBODY, address_of, addressed_text, hidden
+from bot.platforms.discord.sending import deliver
 from bot.platforms.pieces import pieces
-from bot.platforms.retries import delivery
 from bot.replier import BUSY, Address, Incoming, Replier
 
 HIDDEN = "Discord hides the words of this message from me: mention me, or leave the ping of your reply on."
@@ -125,15 +126,9 @@ class DiscordClient(discord.Client):
         async with sending:  # replies leave in the order in which they were made, pieces together
             first, *others = pieces(text, LONGEST)
             answered = message.to_reference(fail_if_not_exists=False)
-            quiet: dict[str, Any] = {"allowed_mentions": NOBODY, "suppress_embeds": True}
-            await delivery(_lost)(message.channel.send, first, reference=answered, **quiet)
+            await deliver(message.channel.send, first, nonce=secrets.randbits(63), reference=answered)
             for piece in others:
-                await delivery(_lost)(message.channel.send, piece, **quiet)
-
-
-def _lost(error: BaseException) -> bool:
-    """Say whether a message should be sent again: not where Discord has refused it, or is only slow."""
-    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
+                await deliver(message.channel.send, piece, nonce=secrets.randbits(63))
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from discord import app_commands
 from bot import logs
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
-from bot.platforms.discord.messages import LONGEST, NOBODY
+from bot.platforms.discord.messages import LONGEST
+from bot.platforms.discord.sending import deliver
 from bot.platforms.pieces import pieces
 from bot.words import LEVELS, MEANING, LevelError
 from persona.characters import Persona, PersonaError, folded
@@ -92,7 +93,7 @@ async def help_(interaction: Interaction) -> None:
     """Explain the commands and the memory to whoever asked."""
     for number, piece in enumerate(pieces(interaction.client.replier.help_text(), LONGEST)):
         send = interaction.followup.send if number else interaction.response.send_message
-        await send(piece, ephemeral=True, allowed_mentions=NOBODY, suppress_embeds=True)
+        await deliver(send, piece, ephemeral=True)
 
 
 @app_commands.command(description="Say hello")
@@ -122,7 +123,7 @@ async def _answer(interaction: Interaction, work: Coroutine[Any, Any, str], *, p
         text = await _sentence(interaction, work)  # begins before `patience`
         await patience
         for piece in pieces(text, LONGEST):
-            await interaction.followup.send(piece, ephemeral=private, allowed_mentions=NOBODY, suppress_embeds=True)
+            await deliver(interaction.followup.send, piece, ephemeral=private)
 
 
 async def _sentence(interaction: Interaction, work: Coroutine[Any, Any, str]) -> str:

@@ -26,7 +26,7 @@ from bot.platforms.telegram.messages import (
     incoming,
     message_of,
 )
-from bot.platforms.telegram.sending import Sender, typing
+from bot.platforms.telegram.sending import Sender, deliver, typing
 from bot.replier import BUSY, Address, Incoming, Replier
 from bot.words import LEVELS, LevelError
 from persona.characters import Persona, PersonaError
@@ -59,7 +59,6 @@ class TelegramPlatform:
         self._replier = replier
         self._sender = Sender()
         self._crowd = Crowd()
-        self._moved: set[tuple[Address, Address]] = set()
         self._buttons = {_button_data(persona): persona for persona in replier.personas}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -121,9 +120,9 @@ class TelegramPlatform:
         async def handle(update: Update, context: Context) -> None:
             message = message_of(update)
             command = incoming(message, " ".join(context.args or ()))
-            async with self._room(message) as room:
-                sentence = await self._obeyed(command, answer, in_turn=in_turn) if room else None
-                if sentence is not None:
+            async with self._room(message) as room:  # a flood must not keep anybody from being forgotten
+                sentence = await self._obeyed(command, answer, in_turn=in_turn)
+                if sentence is not None and room:
                     await self._sender.say(message, sentence, keyboard)
 
         return handle
@@ -191,22 +190,16 @@ class TelegramPlatform:
             await query.answer(str(error))
             return
         with suppress(BadRequest):  # pressed while the bot was away: too late for an answer
-            await query.answer()
+            await deliver(query.answer)
         with suppress(BadRequest):  # pressed twice: the message says so already
-            await query.edit_message_text(_chosen(persona))
+            await deliver(query.edit_message_text, _chosen(persona))
 
     async def _migrate(self, update: Update, context: Context) -> None:
         message = message_of(update)
         here, bot_id = message.chat.id, str(context.bot.id)
         ids = (message.migrate_from_chat_id or here, message.migrate_to_chat_id or here)
         old, new = (Address("telegram", bot_id, str(chat)) for chat in ids)
-        if (old, new) not in self._moved:  # the old group tells, and so does the new one
-            self._moved.add((old, new))
-            try:
-                await self._replier.migrate(old, new)
-            except HistoryError:
-                self._moved.discard((old, new))  # so that the second telling tries again
-                raise
+        await self._replier.migrate(old, new)  # the old group tells, and so does the new one: twice is as good as once
 
     @asynccontextmanager
     async def _room(self, message: Message) -> AsyncIterator[bool]:

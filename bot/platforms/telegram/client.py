@@ -25,7 +25,7 @@ from bot.platforms.errors import PlatformError, UnreachableError
 
 REFUSED = "Telegram does not accept this token: get one from @BotFather (https://t.me/BotFather) as TELEGRAM_TOKEN."
 UNREACHABLE = "Telegram cannot be reached: check the network, and TELEGRAM_API_URL where it is set."
-ATTEMPTS, START_SECONDS = 3, 20.0
+ATTEMPTS, START_SECONDS, MENU_SECONDS = 3, 20.0, 5.0
 POLLING_SECONDS = 1.5  # for polling to end
 SLOTS = 1024  # updates in hand: a flood fills those of its own chat only (`bot.platforms.crowd`)
 
@@ -71,8 +71,9 @@ class Client:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._log_in()
-                with suppress(TelegramError):  # the commands work without their menu
-                    await self.application.bot.set_my_commands(list(commands.items()))
+                with suppress(TelegramError, TimeoutError):  # the commands work without their menu
+                    async with asyncio.timeout(MENU_SECONDS):  # told to slow down, the limiter would wait for long
+                        await self.application.bot.set_my_commands(list(commands.items()))
                 await self.application.start()
                 wanted = [Update.MESSAGE, Update.CALLBACK_QUERY]
                 await self._updater.start_polling(allowed_updates=wanted, error_callback=_polling_failed)

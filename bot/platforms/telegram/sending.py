@@ -1,13 +1,15 @@
 """What goes to Telegram: replies in their order, and the sign that somebody is typing."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from weakref import WeakValueDictionary
 
+from httpx import ConnectTimeout, PoolTimeout
 from telegram import InlineKeyboardMarkup, Message
 from telegram.constants import ChatAction, MessageLimit
-from telegram.error import BadRequest, NetworkError, TelegramError, TimedOut
+from telegram.error import BadRequest, ChatMigrated, NetworkError, TelegramError, TimedOut
 
 from bot.platforms.pieces import pieces
 from bot.platforms.retries import delivery
@@ -27,10 +29,19 @@ class Sender:
         """Answer a message; raises TelegramError."""
         sending = self._sending.setdefault(address_of(message), asyncio.Lock())
         async with sending:
-            first, *others = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
-            await delivery(_lost)(message.reply_text, first, reply_markup=keyboard)
-            for piece in others:
-                await delivery(_lost)(message.reply_text, piece, do_quote=False)
+            texts = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
+            try:
+                for number, piece in enumerate(texts):
+                    markup = None if number else keyboard
+                    await deliver(message.reply_text, piece, do_quote=not number, reply_markup=markup)
+            except ChatMigrated as moved:  # while the answer was thought of
+                for piece in texts:
+                    await deliver(message.get_bot().send_message, moved.new_chat_id, piece)
+
+
+async def deliver(send: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
+    """Call one of the library's methods that send something, again where the connection drops; raises what it does."""
+    await delivery(_lost)(send, *args, **options)
 
 
 @contextmanager
@@ -52,4 +63,6 @@ async def _keep_typing(message: Message) -> None:
 
 def _lost(error: BaseException) -> bool:
     """Say whether a message should be sent again: not where the server refuses it, or is only slow."""
-    return isinstance(error, NetworkError) and not isinstance(error, BadRequest | TimedOut)
+    if isinstance(error, TimedOut):  # the library's for "never sent", too
+        return isinstance(error.__cause__, ConnectTimeout | PoolTimeout)
+    return isinstance(error, NetworkError) and not isinstance(error, BadRequest)

@@ -74,6 +74,11 @@ async def test_each_spoken_line_gets_one_line():
     ]
 
 
+async def test_a_line_too_long_to_be_read_whole_gets_one_line_too():
+    piped = await pipe(ScriptedEngine(["One.", "Two."]), b"a" * 70_000 + b" b\n" + b"next\n")
+    assert piped.lines == ["One.", "Two."]
+
+
 async def test_commands_answer_on_stderr_and_are_not_said():
     engine = ScriptedEngine(["One."])
     piped = await pipe(engine, b"/persona\n/persona Phoebe\nhi\n/persona me\n/help\n/dance\n/reset\n/PERSONA\n")

@@ -113,6 +113,7 @@ async def open_when(gate: asyncio.Event, happened: Callable[[], object]) -> None
 async def test_the_commands_are_registered_at_login(open_stage: Open) -> None:
     async with open_stage() as stage:
         commands = {"persona", "filter", "reset", "forget", "help", "start"}
+        await until(lambda: stage.alice.available_commands(stage.channel))
         assert set(stage.alice.available_commands(stage.channel)) == commands
         assert set(stage.alice.user.available_commands()) == commands
 

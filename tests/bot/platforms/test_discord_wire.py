@@ -47,17 +47,19 @@ def message(number: int, author: dict[str, Any], content: str) -> dict[str, Any]
 class Server:
     """What the bot sent, and the gateway's side of the talk; `close_code` ends it after the identify.
 
-    The first `drops` messages are lost with their connection, and the list of commands is taken when
-    `registers` is set.
+    The first `drops` messages are lost with their connection, the gateway is away where `away`, and
+    the list of commands is taken when `registers` is set.
     """
 
-    def __init__(self, close_code: int | None = None, *, drops: int = 0) -> None:
+    def __init__(self, close_code: int | None = None, *, drops: int = 0, away: bool = False) -> None:
+        self.away = away
         self.close_code = close_code
         self.drops = drops
         self.registers = asyncio.Event()
         self.registers.set()
         self.identified: dict[str, Any] = {}
         self.commands: list[str] = []
+        self.registered = asyncio.Event()
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.left = asyncio.Event()
 
@@ -75,6 +77,7 @@ class Server:
     async def take_commands(self, request: web.Request) -> web.Response:
         await self.registers.wait()
         self.commands = [one["name"] for one in await request.json()]
+        self.registered.set()
         return as_json([])
 
     async def take_message(self, request: web.Request) -> web.Response:
@@ -86,6 +89,8 @@ class Server:
         return as_json(message(900, ME, body["content"]))
 
     async def gateway(self, request: web.Request) -> web.WebSocketResponse:
+        if self.away:
+            raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_json({"op": HELLO, "d": {"heartbeat_interval": 45000}})
@@ -104,6 +109,13 @@ class Server:
                 await socket.send_json({"op": DISPATCH, "s": number, "t": name, "d": data})
         self.left.set()
         return socket
+
+
+class NoBackoff:
+    """Tries again at once, where discord.py would wait up to some seconds."""
+
+    def delay(self) -> float:
+        return 0.0
 
 
 def as_json(body: Any) -> web.Response:
@@ -144,6 +156,7 @@ async def test_from_login_to_stop(history: History, monkeypatch: pytest.MonkeyPa
         asked_for = discord.Intents._from_value(server.identified["intents"])
         assert (asked_for.guild_messages, asked_for.dm_messages) == (True, True)
         assert (asked_for.message_content, asked_for.members, asked_for.presences) == (False, False, False)
+        await server.registered.wait()
         assert sorted(server.commands) == ["filter", "forget", "help", "persona", "reset", "start"]
         assert not running.done()
         stop.set()
@@ -160,6 +173,8 @@ async def test_a_reply_is_sent_again_where_the_connection_drops(
         tasks.create_task(platform.run(stop))
         lost, sent = await server.sent.get(), await server.sent.get()
         assert lost["content"] == sent["content"] == "Hi."
+        assert lost["nonce"] == sent["nonce"]  # so Discord takes it once
+        assert sent["enforce_nonce"] is True
         stop.set()
 
 
@@ -182,6 +197,16 @@ async def test_a_discord_out_of_reach_may_be_tried_again(history: History, monke
     platform = DiscordPlatform(TOKEN, Replier(Chooser(ScriptedEngine(["Hi."]), friends()), history, friends()))
     with pytest.raises(UnreachableError, match="check the network"):
         await platform.run(asyncio.Event())
+
+
+async def test_a_gateway_out_of_reach_at_first_may_be_tried_again(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord.client, "ExponentialBackoff", NoBackoff)
+    platform = DiscordPlatform(TOKEN, Replier(Chooser(ScriptedEngine(["Hi."]), friends()), history, friends()))
+    async with serving(Server(away=True), monkeypatch), asyncio.timeout(30):
+        with pytest.raises(UnreachableError, match="check the network"):
+            await platform.run(asyncio.Event())
 
 
 @pytest.mark.parametrize(("code", "said"), [(4004, "DISCORD_TOKEN"), (4013, "4013")])

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from itertools import count
@@ -12,16 +12,19 @@ from typing import Any
 
 import httpx
 import pytest
+from telegram.error import BadRequest, NetworkError, TimedOut
 
 from bot.conversation import Address, ConversationHistory, HistoryError
 from bot.engine.chooser import Chooser, ChooserOptions
 from bot.engine.protocol import GenerateRequest
 from bot.engine.scripted import Gate, Line, ScriptedEngine
 from bot.ephemeral import EphemeralHistory
+from bot.platforms.crowd import MOST
 from bot.platforms.errors import PlatformError, UnreachableError
 from bot.platforms.telegram import TelegramPlatform
 from bot.platforms.telegram.adapter import NO_ADMINISTRATOR, STALE_BUTTON, UNCHECKED
-from bot.platforms.telegram.client import REFUSED, SLOTS, UNREACHABLE, MessageRateLimiter
+from bot.platforms.telegram.client import REFUSED, UNREACHABLE, MessageRateLimiter
+from bot.platforms.telegram.sending import deliver
 from bot.replier import BUSY, Replier
 from persona.characters import friends
 from persona.dialogue import Scene, Turn
@@ -572,7 +575,79 @@ async def test_a_reply_is_sent_again_where_the_connection_drops(opened: Opener) 
         assert lost["text"] == sent["text"] == "Sure."
 
 
-async def test_a_flood_in_one_group_is_told_once_and_holds_up_nobody_else(opened: Opener) -> None:
+@pytest.mark.parametrize("method", ["answerCallbackQuery", "editMessageText"])
+async def test_what_a_button_says_is_sent_again_where_the_connection_drops(opened: Opener, method: str) -> None:
+    async with opened(fail={method: {"drop": True}}) as house:
+        await Person(house.bot, chat=31).press("persona:ross")
+        assert len(await house.bot.sent(2, method)) == 2
+
+
+def timed_out(cause: Exception) -> TimedOut:
+    error = TimedOut()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (NetworkError("httpx.ReadError"), 2),
+        (timed_out(httpx.ConnectTimeout("never sent")), 2),
+        (timed_out(httpx.PoolTimeout("never sent")), 2),
+        (timed_out(httpx.ReadTimeout("it may have come")), 1),
+        (BadRequest("no such chat"), 1),
+    ],
+    ids=str,
+)
+async def test_only_what_may_not_have_come_is_sent_again(error: Exception, times: int) -> None:
+    calls = 0
+
+    async def send() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise error
+
+    with nullcontext() if times == 2 else pytest.raises(type(error)):
+        await deliver(send)
+    assert calls == times
+
+
+async def test_an_answer_follows_a_group_that_has_moved_meanwhile(opened: Opener) -> None:
+    moved = {"error_code": 400, "description": "Bad Request: group chat was upgraded to a supergroup chat"}
+    async with opened(fail={"sendMessage": {**moved, "parameters": {"migrate_to_chat_id": GROUP}}}) as house:
+        await Person(house.bot, -5).say(f"{US} hi", entities=mention(US, US))
+        lost, sent = await house.bot.sent(2)
+        assert (str(lost["chat_id"]), str(sent["chat_id"])) == ("-5", str(GROUP))
+        assert sent["text"] == "Sure."
+
+
+async def test_a_flood_keeps_nobody_from_being_forgotten(opened: Opener) -> None:
+    waiting = asyncio.Event()
+
+    async def gate(request: GenerateRequest) -> None:
+        if request.conversation.turns[-1].text == "flood":
+            await waiting.wait()
+
+    async with opened(gate=gate) as house:
+        await Person(house.bot, chat=31).say("mine")
+        await house.bot.sent(1)
+        for _ in range(MOST + 1):
+            await Person(house.bot, GROUP, id=32).say(f"{US} flood", entities=mention(US, US))
+        await house.bot.sent(2)
+        await Person(house.bot, GROUP).command("/forget")
+        alone = Address("telegram", str(house.bot.id), "31")
+        async with asyncio.timeout(5):
+            while await opened.history.recent(alone, "joey", 5):  # noqa: ASYNC110 - nobody is told of it
+                await asyncio.sleep(0.02)
+        assert (await house.bot.sent(2))[1]["text"] == BUSY
+        waiting.set()
+
+
+async def test_a_flood_in_one_group_is_told_once_and_holds_up_nobody_else(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.platforms.telegram.client.SLOTS", slots := 40)
     waiting = asyncio.Event()
 
     async def gate(request: GenerateRequest) -> None:
@@ -581,7 +656,7 @@ async def test_a_flood_in_one_group_is_told_once_and_holds_up_nobody_else(opened
 
     async with opened(gate=gate) as house:
         flooding = Person(house.bot, GROUP)
-        for number in range(SLOTS + 10):
+        for number in range(slots + 10):
             flood = flooding.message(text=f"{US} {number}", entities=mention(US, US))
             await house.bot.update(message={"message_id": 5000 + number, **flood})
         await Person(house.bot, chat=31).say("quick")
@@ -609,6 +684,17 @@ async def test_the_commands_menu_is_set_and_not_needed(opened: Opener) -> None:
     async with opened(fail={"setMyCommands": {"untouched": True}}) as house:
         (menu,) = await house.bot.calls("setMyCommands")
         assert [one["command"] for one in menu["commands"]] == ["start", "help", "persona", "filter", "reset", "forget"]
+        await Person(house.bot, chat=31).say("hi")
+        await house.bot.sent(1)
+
+
+@told_to_slow_down
+async def test_a_menu_that_has_to_wait_does_not_keep_the_bot_from_starting(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.platforms.telegram.client.MENU_SECONDS", 0.2)
+    slower = {"error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 60}}
+    async with opened(fail={"setMyCommands": slower}) as house:
         await Person(house.bot, chat=31).say("hi")
         await house.bot.sent(1)
 
