@@ -4,6 +4,7 @@
 The minutes are those of training over all starts: measuring and saving are counted in `wall_minutes` only, and a
 killed run goes on with the same command. OUT/log.jsonl gets a line every 20 steps and at each measurement, OUT/best
 is a checkpoint like those of `echochamber train`, in the recipe's own format; OUT/states is what the run goes on from.
+`python -m bench.copied_recipe.beside` measures such a checkpoint and one of ours on the same held-out lines.
 """
 
 import argparse

@@ -11,7 +11,8 @@ from persona.dialogue import Scene, Turn
 from persona.lines import teaches
 from persona.screenplay import Screenplay
 
-LINES, CONTEXT, ROWS = 300, 400, 8
+LINES, CONTEXT = 300, 400
+ROWS, LOGITS = 8, 512  # so many are computed at once: both bound the memory, whatever the lines
 
 
 class Line(NamedTuple):
@@ -30,6 +31,11 @@ class Line(NamedTuple):
         """Return all turns of the scene in front of the line."""
         return self.scene.turns[: self.place]
 
+    @property
+    def size(self) -> int:
+        """Return the UTF-8 bytes of what is said."""
+        return len(self.turn.text.encode())
+
 
 class Asked(NamedTuple):
     """A line as token ids: what stands before it, and what is to be guessed (the end of turn too)."""
@@ -37,11 +43,16 @@ class Asked(NamedTuple):
     context: list[int]
     said: list[int]
 
+    @property
+    def tokens(self) -> int:
+        """Return the length of both."""
+        return len(self.context) + len(self.said)
 
-def held_out_lines(scenes: Sequence[Scene], taught: Collection[str], count: int = LINES) -> list[Line]:
-    """Draw `count` lines that `taught` would learn, always the same ones, in the order of the transcript."""
+
+def held_out_lines(scenes: Sequence[Scene], taught: Collection[str], count: int | None = LINES) -> list[Line]:
+    """Draw `count` lines (None: all) that `taught` would learn, always the same, in the order of the transcript."""
     lines = [Line(scene, place) for scene in scenes for place, turn in enumerate(scene.turns) if teaches(turn, taught)]
-    drawn = random.Random(0).sample(range(len(lines)), min(count, len(lines)))
+    drawn = random.Random(0).sample(range(len(lines)), len(lines) if count is None else min(count, len(lines)))
     return [lines[place] for place in sorted(drawn)]
 
 
@@ -50,24 +61,35 @@ def screenplay_of(line: Line, screenplay: Screenplay) -> Asked:
     return Asked(screenplay.prompt(line.before, line.turn.name, CONTEXT), screenplay.said(line.turn.text))
 
 
-@torch.no_grad()
 def bits_per_byte(model: Any, lines: Sequence[Line], ask: Callable[[Line], Asked]) -> float:
     """Return the bits that a byte of the lines costs in the model's own precision, read in evaluation mode."""
-    asked = sorted(map(ask, lines), key=lambda one: len(one.context) + len(one.said))
+    nats = nats_by_line(model, [ask(line) for line in lines])
+    return sum(nats) / math.log(2) / sum(line.size for line in lines)
+
+
+@torch.no_grad()
+def nats_by_line(model: Any, asked: Sequence[Asked]) -> list[float]:
+    """Return the nats that each line costs, its end of turn included, at its place; read in evaluation mode."""
+    by_length = sorted(range(len(asked)), key=lambda place: asked[place].tokens)
+    nats = [0.0] * len(asked)
     model.eval()
-    nats = sum(_nats(model, asked[first : first + ROWS]) for first in range(0, len(asked), ROWS))
-    return nats / math.log(2) / sum(len(line.turn.text.encode()) for line in lines)
+    for first in range(0, len(asked), ROWS):
+        places = by_length[first : first + ROWS]
+        for place, one in zip(places, _nats(model, [asked[at] for at in places]), strict=True):
+            nats[place] = one
+    return nats
 
 
-def _nats(model: Any, rows: Sequence[Asked]) -> float:
-    longest = max(len(row.context) + len(row.said) for row in rows)
+def _nats(model: Any, rows: Sequence[Asked]) -> list[float]:
+    longest = max(row.tokens for row in rows)
     ids = torch.zeros((len(rows), longest), dtype=torch.long)
     guessed = torch.zeros((len(rows), longest), dtype=torch.bool)
     for number, row in enumerate(rows):
-        end = len(row.context) + len(row.said)
-        ids[number, :end] = torch.tensor(row.context + row.said)
-        guessed[number, len(row.context) : end] = True
+        ids[number, : row.tokens] = torch.tensor(row.context + row.said)
+        guessed[number, len(row.context) : row.tokens] = True
     core = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = core.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-    logits = core.get_output_embeddings()(hidden[:, :-1][guessed[:, 1:]]).float()
-    return float(torch.nn.functional.cross_entropy(logits, ids[guessed], reduction="sum"))
+    hidden = core.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][guessed[:, 1:]]
+    head, cost = core.get_output_embeddings(), torch.nn.functional.cross_entropy
+    parts = zip(torch.split(hidden, LOGITS), torch.split(ids[guessed], LOGITS), strict=True)
+    nats = torch.cat([cost(head(states).float(), said, reduction="none") for states, said in parts])
+    return [float(one.double().sum()) for one in torch.split(nats, [len(row.said) for row in rows])]
