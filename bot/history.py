@@ -42,7 +42,7 @@ PATIENCE = 10.0  # seconds for one command, its retries included
 PERMISSIONS = f"~{ROOT}:* +@read +@write +@scripting +@transaction +@connection"  # of the user in the address
 # What a server says that cannot keep conversations, and what that is to whoever runs the bot.
 REFUSALS = {
-    r"read.?only|master is down": "is a replica and stores nothing; point REDIS_URL at its primary",
+    r"read only replica|master is down": "is a replica and stores nothing; point REDIS_URL at its primary",
     r"permission|user executing|without multi": "doesn't allow what conversations need ({words}); "
     f"give REDIS_URL's user {PERMISSIONS} by ACL SETUSER",
     r"unknown|syntax error": "doesn't know what conversations need ({words}); "

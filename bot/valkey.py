@@ -67,7 +67,7 @@ async def _watch(server: "LocalValkey") -> None:
         try:
             if await asyncio.to_thread(server.revive):
                 _log.warning("the local server had ended and was started again")
-            failed = False
+            failed = failed and not await asyncio.to_thread(server.answers)
         except (ValkeyError, OSError) as error:
             if not failed:
                 _log.error("the local server has ended and can't be started again, still trying", error=str(error))
@@ -105,6 +105,10 @@ class LocalValkey:
                 f"The local Valkey server can't use the folder {self._folder}: {error.strerror or error}."
             ) from error
 
+    def answers(self) -> bool:
+        """Say whether the server is there."""
+        return _answers(self._socket)
+
     def revive(self) -> bool:
         """Start the server again if it has ended; say whether it had. Raises ValkeyError or OSError."""
         with self._lock_file("server") as held:
@@ -129,6 +133,8 @@ class LocalValkey:
         until = time.monotonic() + START_SECONDS
         started = False
         while not _answers(self._socket):
+            if self._users is None:  # we leave meanwhile, and `leave` waits to stop what was started
+                until = min(until, time.monotonic() + STOP_SECONDS)
             with self._lock_file("server") as held:
                 if not _taken(held):
                     if started:

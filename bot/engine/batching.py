@@ -75,6 +75,7 @@ class Batch:
         """
         if self._half_way and self._rows:
             raise MemoryError
+        self._half_way = False
         while self._waiting and self._slots.free >= self._waiting[0].width:
             self._admit(self._waiting.popleft())
         chunks = choose(self._of_next_adapter(), self._budget)
@@ -82,7 +83,7 @@ class Batch:
             logits = self._computed(chunks)
             self._keeps = self._half_way = True
             self._hand_out(chunks, logits)
-        self._half_way = False
+            self._half_way = False
 
     def _admit(self, task: Generation | Scoring) -> None:
         """Begin a task with the row that all its replies share, the trunk."""

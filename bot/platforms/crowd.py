@@ -30,6 +30,11 @@ class Crowd:
         self._most = most
         self._places: dict[Address, _Place] = {}
 
+    def under_way(self, address: Address) -> int:
+        """Return how many messages of a place are counted now, those that are left included."""
+        place = self._places.get(address)
+        return place.under_way if place else 0
+
     @contextmanager
     def entry(self, address: Address) -> Iterator[Entry]:
         """Count a message for the block, and say what to do with it.

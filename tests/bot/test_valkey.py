@@ -225,8 +225,10 @@ async def test_a_server_that_cannot_start_again_is_tried_until_it_can(
         (folder / "appendonlydir").touch()
         kill_server(folder)
         await asyncio.to_thread(wait_until_started, folder, 4)
-        (folder / "appendonlydir").unlink()
-        (folder / "aside").rename(folder / "appendonlydir")
+        with (folder / "start.lock").open("ab") as lock:  # nobody starts between the two
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            (folder / "appendonlydir").unlink()
+            (folder / "aside").rename(folder / "appendonlydir")
         assert await remembered(history) == [TURN]
         await history.aclose()
     assert caplog.text.count("can't be started again") == 1

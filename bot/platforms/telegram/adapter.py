@@ -1,8 +1,8 @@
 """The Telegram adapter: every handler is a few lines between a message and the replier."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from telegram.ext import CallbackQueryHandler, CommandHandler, MessageHandler, f
 
 from bot.commands import filter_sentence
 from bot.conversation import HistoryError
-from bot.platforms.crowd import Crowd
+from bot.platforms.crowd import MOST, Crowd
 from bot.platforms.plaintext import unclickable
 from bot.platforms.telegram.client import Client, Context
 from bot.platforms.telegram.messages import (
@@ -43,6 +43,7 @@ NO_ADMINISTRATOR = "Only an administrator of this group can change the filter."
 UNCHECKED = "Telegram doesn't tell me who is an administrator right now. Try again in a moment."
 STALE_BUTTON = "This button is out of date. Send /persona for new ones."
 OLDEST = timedelta(minutes=10)
+DELETING = 4 * MOST  # so much may be under way in a chat that still obeys who wants something deleted
 
 Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
 
@@ -81,8 +82,8 @@ class TelegramPlatform:
         people = SPOKEN & ByPerson(since)
         add(CommandHandler("start", self._command(self._start), people))
         add(CommandHandler("help", self._command(self._help), people))
-        add(CommandHandler("reset", self._command(self._reset, in_turn=True), people))
-        add(CommandHandler("forget", self._command(self._forget), people))
+        add(CommandHandler("reset", self._command(self._reset, in_turn=True, deletes=True), people))
+        add(CommandHandler("forget", self._command(self._forget, deletes=True), people))
         who = self._command(self._ask_persona, _keyboard(self._replier.personas))
         add(CommandHandler("persona", who, people, has_args=False))
         add(CommandHandler("persona", self._command(self._choose_persona, in_turn=True), people))
@@ -98,9 +99,11 @@ class TelegramPlatform:
         text = addressed_text(message, context.bot.bot)
         if text is None:
             return
-        async with self._room(message) as room:
-            if room:
+        with self._crowd.entry(address_of(message).whole_chat) as entry:
+            if entry == "answer":
                 await self._answer(message, text)
+            elif entry == "say busy":
+                await self._sender.say(message, BUSY)
 
     async def _answer(self, message: Message, text: str) -> None:
         with typing(message):
@@ -114,15 +117,22 @@ class TelegramPlatform:
         keyboard: InlineKeyboardMarkup | None = None,
         *,
         in_turn: bool = False,
+        deletes: bool = False,
     ) -> Handler:
-        """Answer a command, whose arguments are the text, with what `answer` returns or raises."""
+        """Answer a command, whose arguments are the text, with what `answer` returns or raises.
+
+        One that `deletes` is obeyed in a flood, too, without an answer.
+        """
 
         async def handle(update: Update, context: Context) -> None:
             message = message_of(update)
-            command = incoming(message, " ".join(context.args or ()))
-            async with self._room(message) as room:  # a flood must not keep anybody from being forgotten
-                sentence = await self._obeyed(command, answer, in_turn=in_turn)
-                if sentence is not None and room:
+            command, place = incoming(message, " ".join(context.args or ())), address_of(message).whole_chat
+            with self._crowd.entry(place) as entry:
+                sentence: str | None = BUSY if entry == "say busy" else None
+                if entry == "answer" or (deletes and self._crowd.under_way(place) <= DELETING):
+                    obeyed = await self._obeyed(command, answer, in_turn=in_turn)
+                    sentence = sentence or obeyed
+                if sentence is not None and entry != "leave":
                     await self._sender.say(message, sentence, keyboard)
 
         return handle
@@ -200,17 +210,6 @@ class TelegramPlatform:
         ids = (message.migrate_from_chat_id or here, message.migrate_to_chat_id or here)
         old, new = (Address("telegram", bot_id, str(chat)) for chat in ids)
         await self._replier.migrate(old, new)  # the old group tells, and so does the new one: twice is as good as once
-
-    @asynccontextmanager
-    async def _room(self, message: Message) -> AsyncIterator[bool]:
-        """Count a message while the block answers it; False where its chat has too many, which is said once.
-
-        Nothing is awaited where there is room, so messages stay in order.
-        """
-        with self._crowd.entry(address_of(message).whole_chat) as entry:
-            if entry == "say busy":
-                await self._sender.say(message, BUSY)
-            yield entry == "answer"
 
 
 def _chosen(persona: Persona) -> str:

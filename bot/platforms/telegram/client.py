@@ -129,11 +129,11 @@ class _Handling(SimpleUpdateProcessor):
 
 
 class MessageRateLimiter(AIORateLimiter):
-    """Counts messages only: typing indicators would use up a group's twenty messages a minute."""
+    """Counts what is said: typing indicators and questions would use up a group's twenty messages a minute."""
 
     async def process_request(self, *args: Any, **request: Any) -> Any:
         """Make a request of the library's when its time has come; `endpoint` is the method's name."""
-        if request["endpoint"] == "sendChatAction":
+        if request["endpoint"] in {"sendChatAction", "getChatMember"}:
             return await request["callback"](*request["args"], **request["kwargs"])
         return await super().process_request(*args, **request)
 

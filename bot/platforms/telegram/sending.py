@@ -29,14 +29,16 @@ class Sender:
         """Answer a message; raises TelegramError."""
         sending = self._sending.setdefault(address_of(message), asyncio.Lock())
         async with sending:
-            texts = pieces(text, MessageLimit.MAX_TEXT_LENGTH)
-            try:
-                for number, piece in enumerate(texts):
-                    markup = None if number else keyboard
-                    await deliver(message.reply_text, piece, do_quote=not number, reply_markup=markup)
-            except ChatMigrated as moved:  # while the answer was thought of
-                for piece in texts:
-                    await deliver(message.get_bot().send_message, moved.new_chat_id, piece)
+            moved: int | None = None
+            for number, piece in enumerate(pieces(text, MessageLimit.MAX_TEXT_LENGTH)):
+                markup = None if number else keyboard
+                try:
+                    if moved is None:
+                        await deliver(message.reply_text, piece, do_quote=not number, reply_markup=markup)
+                except ChatMigrated as error:  # while the answer was thought of
+                    moved = error.new_chat_id
+                if moved is not None:
+                    await deliver(message.get_bot().send_message, moved, piece, reply_markup=markup)
 
 
 async def deliver(send: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
