@@ -156,7 +156,7 @@ class _Polling(HTTPXRequest):
     async def _hear(self, response: Any) -> None:
         if not self._heard:
             with suppress(KeyError, ValueError):  # no date, or none that can be read
-                self.began = parsedate_to_datetime(response.headers["date"])
+                self.began = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
                 self._heard = True
 
 

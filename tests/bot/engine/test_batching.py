@@ -247,31 +247,36 @@ def test_a_model_and_a_cache_that_fail_together_lose_no_slot_and_are_told_once(c
     assert decoded(decoder, GREEDY)
 
 
+FOUR = replace(GREEDY, n=4)
+
+
 @pytest.mark.parametrize("fails", ["fill", "copy"])
 def test_slots_that_fail_are_all_given_back(checkpoint, fails):
-    decoder = failing(checkpoint)
-    expected = decoded(decoder, replace(GREEDY, n=4))
-    slots = decoder._slots
-    slots.fails, slots.error = fails, torch.AcceleratorError("unspecified launch failure")
+    decoder, expected, slots = failing_slots(checkpoint, fails, torch.AcceleratorError("unspecified launch failure"))
     for _ in range(slots.count):
         with pytest.raises(torch.AcceleratorError):
-            decoded(decoder, replace(GREEDY, n=4))
+            decoded(decoder, FOUR)
         assert slots.free == slots.count
     slots.error = None
-    assert decoded(decoder, replace(GREEDY, n=4)) == expected
+    assert decoded(decoder, FOUR) == expected
 
 
 @pytest.mark.parametrize("fails", ["fill", "copy"])
 def test_memory_that_runs_out_beside_the_model_leaves_nobody_stuck(checkpoint, fails):
-    decoder = failing(checkpoint)
-    expected = decoded(decoder, replace(GREEDY, n=4))
-    slots = decoder._slots
-    slots.fails, slots.error = fails, torch.OutOfMemoryError("CUDA out of memory")
+    decoder, expected, slots = failing_slots(checkpoint, fails, torch.OutOfMemoryError("CUDA out of memory"))
     if fails == "fill":  # the cache is emptied, and then there is nothing to fill a slot with
-        assert decoded(decoder, replace(GREEDY, n=4)) == expected
+        assert decoded(decoder, FOUR) == expected
     else:  # rows that are half-way cannot be computed again
         with pytest.raises(EngineError, match="ran out of memory"):
-            decoded(decoder, replace(GREEDY, n=4))
+            decoded(decoder, FOUR)
     slots.error = None
-    assert decoded(decoder, replace(GREEDY, n=4)) == expected
+    assert decoded(decoder, FOUR) == expected
     assert slots.free == slots.count
+
+
+def failing_slots(checkpoint, fails, error):
+    """A decoder that has answered once, what it said, and its slots, which raise `error` in `fails` from now on."""
+    decoder = failing(checkpoint)
+    expected, slots = decoded(decoder, FOUR), decoder._slots
+    slots.fails, slots.error = fails, error
+    return decoder, expected, slots
